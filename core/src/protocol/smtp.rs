@@ -1,0 +1,474 @@
+//! STARTTLS for SMTP (RFC 3207) and for LMTP (RFC 2033), both roles.
+//!
+//! ```text
+//! client   greeting ──220──► EHLO ──250──► STARTTLS ──220──► TLS
+//!              │               │ 5yz           │
+//!              │               ├► HELO ─250────┤             (HELO only where plaintext is allowed)
+//!              └──4yz, 5yz─────┴───────────────┴──► refused, QUIT
+//!
+//! server   220 ──► EHLO 250, NOOP 250, RSET 250, HELO and the rest 530 ──► STARTTLS 220 ──► TLS
+//!                                                                     └──► QUIT 221, refused
+//! ```
+//!
+//! The client asks for STARTTLS whether it is advertised or not, so that hiding the keyword ends
+//! in a refusal and never in plaintext. Nothing of the plaintext dialogue survives: begin again
+//! with EHLO inside TLS, where there is no second greeting (RFC 3207 §4.2).
+
+use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::negotiate::{self, Negotiate, Next};
+use crate::protocol::{LMTP, Mail, Row, SMTP};
+use crate::wire::{Code, Frame, MAX_LINE, Out, Replies, line};
+
+/// The longest domain or address literal (RFC 5321 §4.5.3.1.2), in octets.
+const MAX_NAME: usize = 255;
+
+/// The most commands answered before STARTTLS.
+const MAX_COMMANDS: u8 = 128;
+
+impl Mail {
+    pub(crate) fn row(self) -> &'static Row {
+        match self {
+            Self::Smtp => &SMTP,
+            Self::Lmtp => &LMTP,
+        }
+    }
+
+    /// The verb that opens a session with extensions.
+    pub(crate) fn hello(self) -> &'static str {
+        match self {
+            Self::Smtp => "EHLO",
+            Self::Lmtp => "LHLO",
+        }
+    }
+}
+
+/// A domain or address literal to introduce oneself with: visible ASCII, 1 to 255 octets.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    let fits = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|o| o.is_ascii_graphic());
+    if fits { Ok(()) } else { Err(Misuse::Name.into()) }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Greeting,
+    Ehlo,
+    Helo,
+    Starttls,
+}
+
+/// The client's side.
+#[derive(Debug)]
+pub struct Client<'a> {
+    name: &'a str,
+    mail: Mail,
+    asked: Asked,
+    replies: Replies,
+    plaintext: bool,
+}
+
+impl<'a> Client<'a> {
+    /// An SMTP client that calls itself `name` in EHLO: its domain, or an address literal such as
+    /// `[192.0.2.1]`.
+    ///
+    /// # Errors
+    /// [`Misuse::Name`] if that is empty, over 255 octets, or not visible ASCII.
+    pub fn new(name: &'a str) -> Result<Self, Error> {
+        Self::of(Mail::Smtp, name)
+    }
+
+    /// The same for LMTP, with LHLO.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn lmtp(name: &'a str) -> Result<Self, Error> {
+        Self::of(Mail::Lmtp, name)
+    }
+
+    pub(crate) fn of(mail: Mail, name: &'a str) -> Result<Self, Error> {
+        check_name(name)?;
+        let (asked, replies) = (Asked::Greeting, Replies::default());
+        Ok(Self { name, mail, asked, replies, plaintext: false })
+    }
+
+    fn ask(
+        &mut self,
+        next: Asked,
+        command: &[&str],
+        behind: &[u8],
+        out: &mut Out<'_>,
+    ) -> Result<Next, Error> {
+        if !behind.is_empty() {
+            return Err(Misbehaviour::Unsolicited.into());
+        }
+        for part in command {
+            out.put(&[part.as_bytes()])?;
+        }
+        out.put(&[b"\r\n"])?;
+        self.asked = next;
+        Ok(Next::Frame)
+    }
+
+    /// Refused: where the policy requires TLS, all that is left to say is goodbye.
+    fn refused(
+        &self,
+        kind: RefusalKind,
+        code: Code,
+        behind: &[u8],
+        out: &mut Out<'_>,
+    ) -> Result<Next, Error> {
+        if !self.plaintext {
+            out.put(&[b"QUIT\r\n"])?;
+        } else if !behind.is_empty() {
+            return Err(Misbehaviour::Unsolicited.into());
+        }
+        Err(Error::PeerRefused(Refusal::new(kind, code)))
+    }
+}
+
+impl Negotiate for Client<'_> {
+    type Side = negotiate::Client;
+
+    fn row(&self) -> &'static Row {
+        self.mail.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn allow_plaintext(&mut self) {
+        self.plaintext = true;
+    }
+
+    fn start(&mut self, _: &mut Out<'_>) -> Result<Next, Error> {
+        Ok(Next::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        line(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        let mut replies = self.replies;
+        let (reply, _) = replies.line(frame)?;
+        let hello = [self.mail.hello(), " ", self.name];
+        let next = match (self.asked, reply.code) {
+            _ if !reply.last => Next::Frame,
+            (Asked::Greeting, 220) => self.ask(Asked::Ehlo, &hello, behind, out)?,
+            (Asked::Ehlo, 250) => self.ask(Asked::Starttls, &["STARTTLS"], behind, out)?,
+            (Asked::Starttls, 220) => Next::Tls,
+            (Asked::Ehlo, 500..=599) if self.plaintext && self.mail == Mail::Smtp => {
+                self.ask(Asked::Helo, &["HELO ", self.name], behind, out)?
+            }
+            (Asked::Ehlo, code @ 500..=599) | (Asked::Helo, code @ 250) => {
+                self.refused(RefusalKind::NotOffered, code, behind, out)?
+            }
+            (_, code @ 421) | (Asked::Greeting | Asked::Ehlo | Asked::Helo, code @ 400..=599) => {
+                self.refused(RefusalKind::Service, code, behind, out)?
+            }
+            (Asked::Starttls, code @ 400..=599) => {
+                self.refused(RefusalKind::Upgrade, code, behind, out)?
+            }
+            (_, code) => return Err(Misbehaviour::UnexpectedReply(code).into()),
+        };
+        self.replies = replies;
+        Ok(next)
+    }
+}
+
+/// The server's side.
+#[derive(Debug)]
+pub struct Server<'a> {
+    name: &'a str,
+    extensions: &'a [&'a str],
+    mail: Mail,
+    commands: u8,
+    plaintext: bool,
+}
+
+impl<'a> Server<'a> {
+    /// An SMTP server that calls itself `name` and offers `extensions`, a line each
+    /// (`"SIZE 10240000"`), beside STARTTLS.
+    ///
+    /// # Errors
+    /// [`Misuse::Name`] for a name that is empty, over 255 octets, or not visible ASCII;
+    /// [`Misuse::Line`] for an extension line that is not printable ASCII.
+    pub fn new(name: &'a str, extensions: &'a [&'a str]) -> Result<Self, Error> {
+        Self::of(Mail::Smtp, name, extensions)
+    }
+
+    /// The same for LMTP, with LHLO.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn lmtp(name: &'a str, extensions: &'a [&'a str]) -> Result<Self, Error> {
+        Self::of(Mail::Lmtp, name, extensions)
+    }
+
+    pub(crate) fn of(mail: Mail, name: &'a str, extensions: &'a [&'a str]) -> Result<Self, Error> {
+        check_name(name)?;
+        let printable = |line: &&str| line.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+        let short = |line: &&str| (1..=MAX_LINE - 6).contains(&line.len());
+        if !extensions.iter().all(|line| printable(line) && short(line)) {
+            return Err(Misuse::Line.into());
+        }
+        Ok(Self { name, extensions, mail, commands: 0, plaintext: false })
+    }
+
+    fn hello(&self, out: &mut Out<'_>) -> Result<(), Error> {
+        out.put(&[b"250-", self.name.as_bytes(), b"\r\n"])?;
+        for extension in self.extensions {
+            out.put(&[b"250-", extension.as_bytes(), b"\r\n"])?;
+        }
+        out.put(&[b"250 STARTTLS\r\n"])
+    }
+
+    fn not_asked(code: Code) -> Error {
+        Error::PeerRefused(Refusal::new(RefusalKind::NotAsked, code))
+    }
+}
+
+impl Negotiate for Server<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        self.mail.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn allow_plaintext(&mut self) {
+        self.plaintext = true;
+    }
+
+    fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
+        let service: &[u8] = match self.mail {
+            Mail::Smtp => b" ESMTP service ready\r\n",
+            Mail::Lmtp => b" LMTP service ready\r\n",
+        };
+        out.put(&[b"220 ", self.name.as_bytes(), service])?;
+        Ok(Next::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        line(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        if self.commands == MAX_COMMANDS {
+            return Err(Misbehaviour::TooManyFrames.into());
+        }
+        let mut next = Next::Frame;
+        match Command::parse(frame, self.mail) {
+            Command::Hello => self.hello(out)?,
+            Command::Helo if self.plaintext => {
+                out.put(&[b"250 ", self.name.as_bytes(), b"\r\n"])?;
+            }
+            Command::Starttls => {
+                out.put(&[b"220 Go ahead\r\n"])?;
+                next = Next::Tls;
+            }
+            Command::Noop => out.put(&[b"250 OK\r\n"])?,
+            Command::BadParameters => {
+                out.put(&[b"501 Syntax error in parameters or arguments\r\n"])?;
+            }
+            Command::Quit => {
+                out.put(&[b"221 ", self.name.as_bytes(), b" closing\r\n"])?;
+                return Err(Self::not_asked(221));
+            }
+            Command::Helo | Command::Other if self.plaintext => return Err(Self::not_asked(0)),
+            Command::Helo | Command::Other => {
+                out.put(&[b"530 Must issue a STARTTLS command first\r\n"])?;
+            }
+        }
+        self.commands += 1;
+        Ok(next)
+    }
+}
+
+/// What a client may say before TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Hello,
+    Helo,
+    Starttls,
+    Noop,
+    Quit,
+    BadParameters,
+    Other,
+}
+
+impl Command {
+    fn parse(line: &[u8], mail: Mail) -> Self {
+        let line = line.trim_ascii_end();
+        let (verb, argument) = match line.iter().position(|&octet| octet == b' ') {
+            Some(space) => (&line[..space], line[space..].trim_ascii_start()),
+            None => (line, &[][..]),
+        };
+        let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
+        match argument.is_empty() {
+            false if is(mail.hello()) => Self::Hello,
+            false if is("HELO") && mail == Mail::Smtp => Self::Helo,
+            true if is("STARTTLS") => Self::Starttls,
+            true if is("RSET") => Self::Noop,
+            true if is("QUIT") => Self::Quit,
+            _ if is("NOOP") => Self::Noop,
+            true if is(mail.hello()) => Self::BadParameters,
+            false if is("STARTTLS") || is("RSET") || is("QUIT") => Self::BadParameters,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::negotiate::{AllowPlaintext, Negotiation, Status};
+    use crate::wire::{Clear, RecvBuf};
+
+    /// Feeds each of `input` once what it answers is awaited; what was sent, and the end.
+    fn play<M: Negotiate>(
+        mut negotiation: Negotiation<M>,
+        input: &[&str],
+        sent: &mut [u8],
+    ) -> (usize, Result<(), Error>) {
+        let (mut storage, mut out) = ([0; MAX_LINE], Out::new(sent));
+        let mut recv = RecvBuf::<Clear>::new(&mut storage);
+        let mut input = input.iter();
+        loop {
+            match negotiation.process(&mut recv, &mut out) {
+                Ok(Status::Progress) => {}
+                Ok(Status::NeedInput) => match input.next() {
+                    Some(piece) => assert_eq!(recv.fill(piece.as_bytes()), piece.len()),
+                    None => return (out.len(), Err(negotiation.close_received())),
+                },
+                Ok(Status::Ready) => {
+                    let end = negotiation.upgrade(recv).map(|_| ());
+                    return (out.len(), end);
+                }
+                Err(error) => return (out.len(), Err(error)),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn client(input: &[&str], sent: &str, end: Result<(), Error>) {
+        let mut buffer = [0; 512];
+        let machine = Client::new("client.example.org").unwrap();
+        let (n, got) = play(Negotiation::new(machine), input, &mut buffer);
+        assert_eq!((core::str::from_utf8(&buffer[..n]).unwrap(), got), (sent, end));
+    }
+
+    #[track_caller]
+    fn server(input: &[&str], sent: &str, end: Result<(), Error>) {
+        let mut buffer = [0; 512];
+        let machine = Server::new("mail.example.org", &["SIZE 1000"]).unwrap();
+        let (n, got) = play(Negotiation::new(machine), input, &mut buffer);
+        assert_eq!((core::str::from_utf8(&buffer[..n]).unwrap(), got), (sent, end));
+    }
+
+    fn refused(kind: RefusalKind, code: u16) -> Result<(), Error> {
+        Err(Error::PeerRefused(Refusal::new(kind, code)))
+    }
+
+    const EHLO: &str = "EHLO client.example.org\r\n";
+    const ASKED: &str = "EHLO client.example.org\r\nSTARTTLS\r\n";
+    const QUIT: &str = "EHLO client.example.org\r\nSTARTTLS\r\nQUIT\r\n";
+
+    #[test]
+    fn client_reaches_tls() {
+        let ehlo = "250-mail.example.org\r\n250-SIZE\r\n250 STARTTLS\r\n";
+        client(&["220 x\r\n", ehlo, "220 go\r\n"], ASKED, Ok(()));
+        client(&["220-x\r\n220 y\r\n", ehlo, "220-a\r\n220 go\r\n"], ASKED, Ok(()));
+        // Hidden or not, the client asks.
+        client(&["220 x\r\n", "250 x\r\n", "220 go\r\n"], ASKED, Ok(()));
+    }
+
+    #[test]
+    fn client_refusals_are_typed() {
+        use RefusalKind::{NotOffered, Service, Upgrade};
+        client(&["554 no\r\n"], "QUIT\r\n", refused(Service, 554));
+        let quit = "EHLO client.example.org\r\nQUIT\r\n";
+        client(&["220 x\r\n", "500 what\r\n"], quit, refused(NotOffered, 500));
+        for code in [454, 500, 501, 502, 503, 530, 550] {
+            let reply = alloc::format!("{code} no\r\n");
+            client(&["220 x\r\n", "250 x\r\n", &reply], QUIT, refused(Upgrade, code));
+        }
+        client(&["220 x\r\n", "250 x\r\n", "421 bye\r\n"], QUIT, refused(Service, 421));
+    }
+
+    #[test]
+    fn client_takes_nothing_but_220() {
+        for code in [120, 200, 221, 235, 250, 334, 354] {
+            let reply = alloc::format!("{code} fine\r\n");
+            let end = Err(Misbehaviour::UnexpectedReply(code).into());
+            client(&["220 x\r\n", "250 x\r\n", &reply], ASKED, end);
+        }
+    }
+
+    #[test]
+    fn client_refuses_what_stands_behind() {
+        let end = Err(Misbehaviour::BytesAfterUpgrade.into());
+        client(&["220 x\r\n", "250 x\r\n", "220 go\r\n250 AUTH\r\n"], ASKED, end);
+        client(&["220 x\r\n", "250 x\r\n", "220 go\r\n2"], ASKED, end);
+        let end = Err(Misbehaviour::Unsolicited.into());
+        client(&["220 x\r\n250 x\r\n"], "", end);
+        client(&["220 x\r\n", "250 x\r\n220 go\r\n"], EHLO, end);
+    }
+
+    #[test]
+    fn helo_is_for_plaintext_only() {
+        let mut buffer = [0; 512];
+        let machine = Client::new("client.example.org").unwrap();
+        let negotiation = Negotiation::or_plaintext(machine, AllowPlaintext);
+        let (n, end) = play(negotiation, &["220 x\r\n", "502 x\r\n", "250 x\r\n"], &mut buffer);
+        assert_eq!(&buffer[..n], b"EHLO client.example.org\r\nHELO client.example.org\r\n");
+        assert_eq!(end, refused(RefusalKind::NotOffered, 250));
+    }
+
+    const GREETING: &str = "220 mail.example.org ESMTP service ready\r\n";
+
+    #[test]
+    fn server_answers() {
+        let table = [
+            ("EHLO x\r\n", "250-mail.example.org\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"),
+            ("ehlo x\r\n", "250-mail.example.org\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"),
+            ("EHLO\r\n", "501 Syntax error in parameters or arguments\r\n"),
+            ("STARTTLS now\r\n", "501 Syntax error in parameters or arguments\r\n"),
+            ("HELO x\r\n", "530 Must issue a STARTTLS command first\r\n"),
+            ("LHLO x\r\n", "530 Must issue a STARTTLS command first\r\n"),
+            ("MAIL FROM:<a@b>\r\n", "530 Must issue a STARTTLS command first\r\n"),
+            ("NOOP anything\r\n", "250 OK\r\n"),
+            ("RSET\r\n", "250 OK\r\n"),
+        ];
+        for (command, reply) in table {
+            server(&[command], &alloc::format!("{GREETING}{reply}"), Err(Error::Closed));
+        }
+        server(&["starttls\r\n"], &alloc::format!("{GREETING}220 Go ahead\r\n"), Ok(()));
+        let bye = alloc::format!("{GREETING}221 mail.example.org closing\r\n");
+        server(&["QUIT\r\n"], &bye, refused(RefusalKind::NotAsked, 221));
+    }
+
+    #[test]
+    fn server_sends_no_go_ahead_into_a_pipeline() {
+        let end = Err(Misbehaviour::BytesAfterUpgrade.into());
+        server(&["STARTTLS\r\nRSET\r\n"], GREETING, end);
+        server(&["STARTTLS\r\nRS"], GREETING, end);
+        server(&["STARTTLS\nRSET\r\n"], GREETING, Err(Misbehaviour::BareLineEnd.into()));
+    }
+
+    #[test]
+    fn names_are_checked() {
+        for name in ["", "a b", "a\r\nMAIL", "a\0", "b\u{fc}cher.example"] {
+            assert_eq!(Client::new(name).err(), Some(Misuse::Name.into()), "{name:?}");
+        }
+        assert!(Server::new("mail", &["SIZE 1\r\n250 AUTH"]).is_err());
+    }
+
+    #[test]
+    fn machines_are_small() {
+        assert!(size_of::<Client<'_>>() <= 128 && size_of::<Server<'_>>() <= 128);
+    }
+}

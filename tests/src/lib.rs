@@ -1,0 +1,1 @@
+//! What the tests share: players of dialogues and attacks, and real servers on loopback.
