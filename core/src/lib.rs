@@ -10,6 +10,11 @@ extern crate std;
 pub mod error;
 pub mod negotiate;
 pub mod protocol;
+#[cfg(feature = "rustls")]
+pub mod session;
+pub mod storage;
+#[cfg(feature = "rustls")]
+pub mod tls;
 pub mod wire;
 
 pub use error::Error;

@@ -204,6 +204,9 @@ pub struct Negotiation<M> {
     plaintext: Option<AllowPlaintext>,
 }
 
+/// A frame, and what stands behind it.
+type Split<'i> = (&'i [u8], &'i [u8]);
+
 impl<M: Negotiate> Negotiation<M> {
     /// A negotiation that ends in TLS or in an error.
     pub fn new(machine: M) -> Self {
@@ -211,9 +214,13 @@ impl<M: Negotiate> Negotiation<M> {
     }
 
     /// A negotiation that may also end in [`into_plaintext`](Self::into_plaintext).
-    pub fn or_plaintext(mut machine: M, allow: AllowPlaintext) -> Self {
-        machine.allow_plaintext();
-        Self { plaintext: Some(allow), ..Self::new(machine) }
+    pub fn or_plaintext(machine: M, allow: AllowPlaintext) -> Self {
+        Self::new(machine).allowing_plaintext(allow)
+    }
+
+    pub(crate) fn allowing_plaintext(mut self, allow: AllowPlaintext) -> Self {
+        self.machine.allow_plaintext();
+        Self { plaintext: Some(allow), ..self }
     }
 
     /// The machine, to ask what it learnt.
@@ -296,7 +303,7 @@ impl<M: Negotiate> Negotiation<M> {
     }
 
     /// The whole frame at the front of `input`, and what stands behind it.
-    fn frame<'i>(&mut self, input: &'i [u8]) -> Result<Option<(&'i [u8], &'i [u8])>, Error> {
+    fn frame<'i>(&mut self, input: &'i [u8]) -> Result<Option<Split<'i>>, Error> {
         let max = self.machine.max_frame();
         let window = input.get(..max).unwrap_or(input);
         match self.machine.frame(window, self.scanned)? {
@@ -347,10 +354,12 @@ impl<M: Negotiate> Negotiation<M> {
     /// The refusing line as the peer wrote it, while it is still in `recv`: plaintext that anyone
     /// on the path could have written.
     pub fn untrusted_text<'r>(&self, recv: &'r RecvBuf<'_, Clear>) -> Option<Untrusted<'r>> {
+        self.refusing(recv.filled())
+    }
+
+    pub(crate) fn refusing<'r>(&self, received: &'r [u8]) -> Option<Untrusted<'r>> {
         match self.state {
-            State::Failed(Error::PeerRefused(_), length) => {
-                recv.filled().get(..length).map(Untrusted)
-            }
+            State::Failed(Error::PeerRefused(_), length) => received.get(..length).map(Untrusted),
             _ => None,
         }
     }

@@ -1,9 +1,13 @@
 //! The protocols: one file each, and the table that names them all.
 
 mod implicit;
+#[cfg(feature = "alloc")]
+mod machines;
 pub mod smtp;
 
 pub use implicit::Implicit;
+#[cfg(feature = "alloc")]
+pub use machines::{ClientMachine, Names, ServerMachine};
 
 /// One protocol, as the world knows it.
 #[derive(Debug, PartialEq, Eq)]

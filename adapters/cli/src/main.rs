@@ -1,0 +1,3 @@
+//! STARTTLS from the shell.
+
+fn main() {}

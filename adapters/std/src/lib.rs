@@ -1,0 +1,1 @@
+//! Opportunistic TLS over std.

@@ -1,0 +1,52 @@
+//! TLS through rustls 0.23, the only module that names it.
+//!
+//! The caller brings the configuration, and with it the crypto provider, the roots and the clock;
+//! this module drives rustls's unbuffered API behind four calls ([`step`], [`seal`],
+//! [`queue_close`] and taking a record), and gives back types of its own.
+//!
+//! [`step`]: connection::Connection::step
+//! [`seal`]: connection::Connection::seal
+//! [`queue_close`]: connection::Connection::queue_close
+
+mod config;
+mod connection;
+mod failure;
+mod opportunistic;
+
+pub(crate) use config::server_name;
+pub use config::{ClientTls, ServerTls};
+pub(crate) use connection::{Connection, Poll, Spill};
+pub use failure::TlsFailure;
+
+use crate::error::TlsError;
+
+/// A TLS version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Version {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl Version {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
+    }
+}
+
+/// What is known of the peer on an encrypted channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Security {
+    /// The verifier of the configuration accepted its certificate.
+    Authenticated,
+    /// Encrypted, to nobody in particular: why verification did not succeed.
+    Unauthenticated(TlsError),
+}
