@@ -18,7 +18,8 @@
 use core::ops::Range;
 
 use super::reply::{self, Offered, Reply, Words};
-use super::{Event, Greeted, Receiver, Stage, State, Transaction};
+use super::transaction::{Stage, Transaction};
+use super::{Event, Greeted, Receiver, State};
 
 /// How far a message has come.
 #[derive(Clone, Copy, Debug, Default)]

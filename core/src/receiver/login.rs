@@ -11,7 +11,8 @@ use core::ops::Range;
 use base64ct::{Base64, Encoding};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{Account, Event, Greeted, MAX_FAILURES, Receiver, Stage, State, reply};
+use super::transaction::Stage;
+use super::{Account, Event, Greeted, MAX_FAILURES, Receiver, State, reply};
 
 /// A way to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,38 @@
 //! What cannot be told apart from commands with certainty (a BDAT without a readable size, a line
 //! with a bare LF) gets a last reply and ends the session.
 //!
-//! Replies are in step with the commands however these are pipelined (RFC 2920). The first line
-//! of a reply is written no sooner than the verdict on what it answers is known.
+//! Replies are in step with the commands however these are pipelined (RFC 2920): each is written
+//! once the verdict on what it answers is known, and before the next command is read.
+//!
+//! ```
+//! # use starttls::negotiate::{Negotiation, Status};
+//! # use starttls::protocol::{Mail, smtp};
+//! # use starttls::wire::{Out, RecvBuf};
+//! use starttls::receiver::{Received, Receiver};
+//! # let (mut storage, mut sent) = ([0; 2048], [0; 512]);
+//! # let mut recv = RecvBuf::new(&mut storage);
+//! # let mut negotiation = Negotiation::new(smtp::Server::new("mail.example.org", &[])?);
+//! # recv.fill(b"STARTTLS\r\n");
+//! # while negotiation.process(&mut recv, &mut Out::new(&mut sent))? != Status::Ready {}
+//! # let (upgrade, _) = negotiation.upgrade(recv)?;
+//! # let (_, tls) = upgrade.into_foreign_tls();
+//!
+//! // `tls` is what another TLS library took over; here is what it decrypted.
+//! let mut input = tls.decrypted(b"EHLO c\r\nMAIL FROM:<spam@example.org>\r\nQUIT\r\n");
+//! let mut receiver = Receiver::new(Mail::Smtp, "mail.example.org", false)?;
+//! loop {
+//!     let mut out = Out::new(&mut sent);
+//!     let (used, received) = receiver.process(input, &mut out)?;
+//!     input = input.skip(used);
+//!     print!("{}", String::from_utf8_lossy(out.octets())); // to the client, through TLS
+//!     match received {
+//!         Received::Sender(b"spam@example.org") => receiver.refuse(550, "5.7.1 Not you")?,
+//!         Received::NeedInput | Received::Closed => break,
+//!         _ => {}
+//!     }
+//! }
+//! # Ok::<(), starttls::Error>(())
+//! ```
 
 mod body;
 mod command;
@@ -27,15 +57,16 @@ mod login;
 mod reply;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use core::fmt;
 use core::ops::Range;
 
-use self::body::Body;
-use self::command::{Command, Parameters};
+use self::command::Command;
 use self::line::Line;
 use self::login::Step;
 use self::reply::{Offered, Reply, Words};
+use self::transaction::Transaction;
 use crate::error::{Error, Misbehaviour, Misuse};
 use crate::protocol::Mail;
 use crate::protocol::smtp::check_name;
@@ -138,28 +169,6 @@ enum Greeted {
     Not,
     Plain,
     Extended,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Transaction {
-    stage: Stage,
-    /// SMTPUTF8 was asked for.
-    utf8: bool,
-    recipients: u8,
-    body: Body,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    /// No transaction.
-    #[default]
-    Idle,
-    /// The sender was accepted.
-    Addressed,
-    /// At least one chunk was accepted.
-    Chunks,
-    /// A chunk was refused; nothing but RSET leads on (RFC 3030 §2).
-    Failed,
 }
 
 /// A [`Received`] that borrows nothing: addresses are ranges of the line, bodies of the input.
@@ -308,39 +317,6 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Acts on the caller's verdict.
-    fn decide(&mut self) {
-        let Some(offered) = self.offered.take() else { return };
-        let refusal = self.refusal.take();
-        let mut times = 1;
-        match (offered, refusal) {
-            (Offered::Sender, None) => self.transaction.stage = Stage::Addressed,
-            (Offered::Sender, Some(_)) => self.transaction = Transaction::default(),
-            (Offered::Recipient, None) => self.transaction.recipients += 1,
-            (Offered::Recipient, Some(_)) => {}
-            (Offered::Message, _) => {
-                times = self.replies();
-                self.transaction = Transaction::default();
-            }
-        }
-        self.reply = Some(match refusal {
-            None => Reply::times(times, Words::Fixed(offered.accepted())),
-            Some((code @ 421, text)) => {
-                self.state = State::Closed;
-                Reply::once(Words::Refusal(code, text))
-            }
-            Some((code, text)) => Reply::times(times, Words::Refusal(code, text)),
-        });
-    }
-
-    /// Replies a whole message gets: LMTP has one for each recipient (RFC 2033 §4.2).
-    fn replies(&self) -> u8 {
-        match self.mail {
-            Mail::Smtp => 1,
-            Mail::Lmtp => self.transaction.recipients,
-        }
-    }
-
     fn tell(&mut self, text: &'static str) -> Option<Event> {
         self.reply = Some(Reply::once(Words::Fixed(text)));
         None
@@ -354,13 +330,6 @@ impl<'a> Receiver<'a> {
             Error::PeerMisbehaved(Misbehaviour::Malformed) => reply::BAD_CHUNK,
             _ => reply::BAD_LINE,
         })
-    }
-
-    /// Ends the transaction without a message; says so if there was one.
-    fn forget(&mut self) -> Option<Event> {
-        let open = matches!(self.transaction.stage, Stage::Addressed | Stage::Chunks);
-        self.transaction = Transaction::default();
-        open.then_some(Event::Reset)
     }
 
     /// Answers the line.
@@ -396,47 +365,6 @@ impl<'a> Receiver<'a> {
             Ok(Command::Quit) => {
                 self.state = State::Closed;
                 self.tell(reply::BYE)
-            }
-        }
-    }
-
-    fn begin_mail(&mut self, path: Range<usize>, parameters: Parameters) -> Option<Event> {
-        let extended = self.greeted == Greeted::Extended;
-        let strange = parameters.unknown
-            || (parameters.any && !extended)
-            || (parameters.size.is_some() && self.size.is_none())
-            || (parameters.auth && self.account.is_none());
-        let too_big = |limit| parameters.size.is_some_and(|size| size > limit);
-        match self.transaction.stage {
-            _ if self.greeted == Greeted::Not => self.tell(reply::HELLO_FIRST),
-            _ if self.account.is_some() && !self.authenticated => self.tell(reply::LOGIN_FIRST),
-            Stage::Failed => self.tell(reply::RESET_FIRST),
-            Stage::Addressed | Stage::Chunks => self.tell(reply::NESTED),
-            Stage::Idle if strange => self.tell(reply::UNKNOWN_PARAMETER),
-            Stage::Idle if self.size.is_some_and(too_big) => self.tell(reply::TOO_BIG),
-            Stage::Idle if !parameters.utf8 && !self.line.is_ascii(&path) => {
-                self.tell(reply::NOT_ASCII)
-            }
-            Stage::Idle => {
-                self.transaction.utf8 = parameters.utf8;
-                self.offered = Some(Offered::Sender);
-                Some(Event::Sender(path))
-            }
-        }
-    }
-
-    fn add_recipient(&mut self, path: Range<usize>, parameters: Parameters) -> Option<Event> {
-        let Transaction { stage, utf8, recipients, .. } = self.transaction;
-        match stage {
-            Stage::Idle => self.tell(reply::MAIL_FIRST),
-            Stage::Failed => self.tell(reply::RESET_FIRST),
-            Stage::Chunks => self.tell(reply::CHUNKS),
-            Stage::Addressed if parameters.any => self.tell(reply::UNKNOWN_PARAMETER),
-            Stage::Addressed if recipients == MAX_RECIPIENTS => self.tell(reply::TOO_MANY),
-            Stage::Addressed if !utf8 && !self.line.is_ascii(&path) => self.tell(reply::NOT_ASCII),
-            Stage::Addressed => {
-                self.offered = Some(Offered::Recipient);
-                Some(Event::Recipient(path))
             }
         }
     }
