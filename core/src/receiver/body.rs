@@ -191,6 +191,10 @@ impl Receiver<'_> {
         match (body.flaw, self.transaction.stage) {
             (_, Stage::Idle) => self.tell(reply::MAIL_FIRST),
             (_, Stage::Failed) => self.tell(reply::RESET_FIRST),
+            _ if self.greeted != Greeted::Extended => {
+                self.tell(reply::EHLO_FIRST);
+                self.chunk_refused()
+            }
             _ if !in_order => {
                 self.tell(reply::RCPT_FIRST);
                 self.chunk_refused()

@@ -11,7 +11,6 @@ use core::ops::Range;
 use base64ct::{Base64, Encoding};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::transaction::Stage;
 use super::{Account, Event, Greeted, MAX_FAILURES, Receiver, State, reply};
 
 /// A way to log in.
@@ -49,17 +48,17 @@ impl Account<'_> {
 }
 
 impl Receiver<'_> {
-    /// AUTH: not twice, not in a transaction, not behind HELO (RFC 4954 §4).
+    /// AUTH: not behind HELO, not twice, and so not in a transaction, which nobody opens before it
+    /// (RFC 4954 §4).
     pub(super) fn auth(
         &mut self,
         mechanism: Mechanism,
         initial: Option<Range<usize>>,
     ) -> Option<Event> {
-        let idle = self.transaction.stage == Stage::Idle;
         if self.account.is_none() {
             return self.tell(reply::NOT_IMPLEMENTED);
         }
-        if self.greeted != Greeted::Extended || self.authenticated || !idle {
+        if self.greeted != Greeted::Extended || self.authenticated {
             return self.tell(reply::NOT_NOW);
         }
         let step = match mechanism {

@@ -28,6 +28,7 @@ pub(super) const BAD_BASE64: &str = "501 5.5.2 Not Base64";
 pub(super) const BAD_CHUNK: &str = "501 5.5.4 Bad chunk size, closing";
 pub(super) const CANCELLED: &str = "501 5.7.0 Login cancelled";
 pub(super) const NOT_IMPLEMENTED: &str = "502 5.5.1 Not implemented";
+pub(super) const EHLO_FIRST: &str = "503 5.5.1 EHLO first";
 pub(super) const HELLO_FIRST: &str = "503 5.5.1 Introduce yourself first";
 pub(super) const MAIL_FIRST: &str = "503 5.5.1 MAIL first";
 pub(super) const RCPT_FIRST: &str = "503 5.5.1 No valid recipients";

@@ -46,9 +46,8 @@ impl Receiver<'_> {
         let mut times = 1;
         match (offered, refusal) {
             (Offered::Sender, None) => self.transaction.stage = Stage::Addressed,
-            (Offered::Sender, Some(_)) => self.transaction = Transaction::default(),
             (Offered::Recipient, None) => self.transaction.recipients += 1,
-            (Offered::Recipient, Some(_)) => {}
+            (Offered::Sender | Offered::Recipient, Some(_)) => {}
             (Offered::Message, _) => {
                 times = self.replies();
                 self.transaction = Transaction::default();

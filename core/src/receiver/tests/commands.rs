@@ -131,7 +131,9 @@ fn addresses() {
         ("<\u{fc}@b\u{fc}cher.example> smtputf8", "\u{fc}@b\u{fc}cher.example"),
         ("<a@x> BODY=8bitmime SMTPUTF8", "a@x"),
     ];
-    for (path, sender) in good {
+    let longest = format!("{}@{}abc", "a".repeat(64), "a.".repeat(126));
+    let (path, good) = (format!("<{longest}>"), good.into_iter());
+    for (path, sender) in good.chain([(path.as_str(), longest.as_str())]) {
         let input = format!("{EHLO}mail from:{path}\r\n");
         let told = format!("< {sender}");
         check(smtp, &input, &format!("{HELLO}250 2.1.0 Sender OK\r\n"), &[&told], None);
@@ -142,6 +144,8 @@ fn addresses() {
     );
     let unknown = "555 5.5.4 Unknown parameter\r\n";
     let long = format!("<{}@x>", "a".repeat(65));
+    let long_domain = format!("<a@{}ab>", "a.".repeat(127));
+    let digits = format!("<a@x> SIZE={}", "0".repeat(21));
     let table = [
         ("a@x", bad),
         (" <a@x>", bad),
@@ -159,6 +163,8 @@ fn addresses() {
         ("<a@b@c>", bad),
         ("<postmaster>", bad),
         (&long, bad),
+        (&long_domain, bad),
+        (&digits, SYNTAX),
         ("<a\u{1}@x>", bad),
         ("<\u{fc}@x>", ascii),
         ("<a@x>SIZE=1", SYNTAX),

@@ -21,7 +21,8 @@ struct Session {
 type Make = fn() -> Receiver<'static>;
 
 /// Feeds `pieces` in turn, with outputs of `room` octets. Senders and recipients that begin with
-/// `no` are refused, and a message that holds `spam`; a sender that begins with `close` gets 421.
+/// `no` are refused, and a
+/// message that holds `spam`; a sender that begins with `close` and a message `last one` get 421.
 fn play(make: Make, pieces: &[&[u8]], room: usize) -> Session {
     let mut receiver = make();
     let mut session = Session::default();
@@ -74,9 +75,12 @@ fn play(make: Make, pieces: &[&[u8]], room: usize) -> Session {
                     body.extend_from_slice(octets);
                 }
                 Received::MessageEnd => {
-                    let spam = session.told.iter().rev().take(1).any(|told| told.contains("spam"));
+                    let last = session.told.last().map_or("", String::as_str);
+                    no = last.contains("spam").then_some((554, "5.7.1 Spam"));
+                    if last.contains("last one") {
+                        no = Some((421, "4.3.2 Closing"));
+                    }
                     session.told.push("end".into());
-                    no = spam.then_some((554, "5.7.1 Spam"));
                 }
                 Received::Reset => tell("reset", b""),
                 Received::Closed => {
@@ -150,6 +154,7 @@ const BARE: &str = "550 5.6.11 The message holds a bare CR or LF\r\n";
 const BIG: &str = "552 5.3.4 Message too big\r\n";
 const BYE: &str = "221 2.0.0 Bye\r\n";
 const WRONG: &str = "535 5.7.8 Authentication failed\r\n";
+const EHLO_FIRST: &str = "503 5.5.1 EHLO first\r\n";
 const NO_MAIL: &str = "503 5.5.1 MAIL first\r\n";
 const NO_RECIPIENTS: &str = "503 5.5.1 No valid recipients\r\n";
 const RESET_FIRST: &str = "503 5.5.1 A chunk was refused, RSET first\r\n";

@@ -200,3 +200,38 @@ fn recipients_have_a_limit() {
     assert_eq!(String::from_utf8(session.sent).unwrap(), sent);
     assert_eq!(session.told.len(), 101);
 }
+
+#[test]
+fn a_cr_before_cr_lf_is_bare() {
+    let input = format!("{ADDRESSED}DATA\r\na\r\r\n.\r\n{ADDRESSED}BDAT 4 LAST\r\na\r\r\n");
+    let sent = format!("{HELLO}{TAKEN}{GO_ON}{BARE}{HELLO}{TAKEN}{BARE}");
+    let mail = ["< a@x", "> b@y", "= a\r", "reset"];
+    check(smtp, &input, &sent, &[mail, mail].concat(), None);
+}
+
+#[test]
+fn lmtp_answers_for_each_recipient_of_a_refused_chunk() {
+    let mail = "LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\n";
+    let taken =
+        format!("220 mx.example LMTP service ready\r\n{HELLO}{TAKEN}250 2.1.5 Recipient OK\r\n");
+    let told = ["< ", "> b@y", "> c@y", "reset"];
+    check(lmtp, &format!("{mail}BDAT 1\r\n\n"), &format!("{taken}{BARE}"), &told, None);
+    check(lmtp, &format!("{mail}BDAT 1 LAST\r\n\n"), &format!("{taken}{BARE}{BARE}"), &told, None);
+}
+
+#[test]
+fn a_goodbye_is_said_once() {
+    let input = "LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\nlast one\r\n.\r\nNOOP\r\n";
+    let sent = format!(
+        "220 mx.example LMTP service ready\r\n{HELLO}{TAKEN}250 2.1.5 Recipient OK\r\n{GO_ON}421 4.3.2 Closing\r\n"
+    );
+    let told = ["< ", "> b@y", "> c@y", "= last one\r\n", "end", "closed"];
+    check(lmtp, input, &sent, &told, None);
+}
+
+#[test]
+fn chunks_are_an_extension() {
+    let input = "HELO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 1 LAST\r\nxNOOP\r\n";
+    let sent = format!("250 mx.example\r\n{TAKEN}{EHLO_FIRST}{DONE}");
+    check(smtp, input, &sent, &["< a@x", "> b@y", "reset"], None);
+}
