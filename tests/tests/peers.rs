@@ -2,6 +2,8 @@
 //! ours.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpListener;
 
 use starttls_tests::peers::{
     Ca, Dovecot, OpenSsl, PASSWORD, Postfix, Swaks, TOKEN, USER, skip_or_fail,
@@ -173,6 +175,28 @@ fn both_oauth_mechanisms_and_scram_log_in() {
             assert_eq!(salted, input.contains("SCRAM"), "{ran:#?}");
         }
     }
+}
+
+#[test]
+fn postfix_takes_mail_out_over_starttls_only() {
+    let ca = Ca::new();
+    let Some(dovecot) = skip_or_fail(Dovecot::start(&ca)) else { return };
+    let Some(postfix) = skip_or_fail(Postfix::start(&ca, &dovecot)) else { return };
+    let listener = TcpListener::bind(("127.0.0.1", postfix.outbound)).expect("a free port");
+    let swaks = Swaks { port: postfix.smtp, root_pem: ca.root_pem.clone(), to: "x@out.test" };
+    let Some(client) = skip_or_fail(swaks.program(&message())) else { return };
+    let ran = client.run();
+    assert!(ran.status.success(), "{ran:#?}");
+
+    let (connection, _) = listener.accept().expect("Postfix");
+    let mut replies = connection.try_clone().expect("a connection");
+    let mut commands = BufReader::new(connection).lines().map(|line| line.expect("a line"));
+    replies.write_all(b"220 out.test ESMTP\r\n").expect("a connection");
+    assert_eq!(commands.next().as_deref(), Some("EHLO mail.test"));
+    replies.write_all(b"250-out.test\r\n250 STARTTLS\r\n").expect("a connection");
+    assert_eq!(commands.next().as_deref(), Some("STARTTLS"));
+    replies.write_all(b"454 not now\r\n").expect("a connection");
+    assert_eq!(commands.next().as_deref(), Some("QUIT"));
 }
 
 fn base64(octets: &[u8]) -> String {

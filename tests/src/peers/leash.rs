@@ -8,12 +8,19 @@ use std::time::{Duration, Instant};
 use super::ports::wait_for_port;
 
 /// Starts the server, waits for it, and stops it as soon as standard input ends: when the
-/// [`Leash`] is dropped, and also when the test is killed.
+/// [`Leash`] is dropped, and also when the test is killed. What
+/// has not stopped after ten seconds is killed.
 const HOLD: &str = r#"
 exec 3<&0 </dev/null
 "$@" 3<&- &
 server=$!
-{ read -r _ <&3; kill "$server"; sleep 10; kill -KILL "$server"; } 2>/dev/null &
+{
+    read -r _ <&3
+    kill "$server"
+    left=50
+    while [ "$left" -gt 0 ]; do sleep 0.2; left=$((left - 1)); done
+    kill -KILL "$server"
+} 2>/dev/null &
 watch=$!
 wait "$server"
 status=$?
