@@ -7,6 +7,7 @@
 //! | [`Error::Misuse`] | the caller | fix the program or its input |
 //! | [`Error::OutputFull`] | nobody | send what is in the buffer and call again |
 //! | [`Error::Tls`] | the TLS layer, either side | close the transport; the details stay with the session |
+//! | [`Error::Unauthenticated`] | nobody: the policy is not met | send no credentials, or verify the peer |
 //! | [`Error::Closed`], [`Error::ClosedInHandshake`], [`Error::Truncated`] | the transport | nothing more will come |
 //!
 //! All but `OutputFull` and `Misuse` are final: the machine that returned one returns it again.
@@ -30,7 +31,10 @@ pub enum Error {
     Misuse(Misuse),
     /// The TLS layer failed.
     Tls(TlsError),
-    /// The transport ended before the upgrade was agreed.
+    /// Credentials would go to a peer that was not verified; why it was not.
+    Unauthenticated(TlsError),
+    /// The peer ended the connection before the upgrade was agreed, or, cleanly, before it had
+    /// answered.
     Closed,
     /// The transport ended, or close_notify came, in the TLS handshake.
     ClosedInHandshake,
@@ -178,7 +182,10 @@ impl fmt::Display for Error {
             Self::PeerMisbehaved(how) => how.fmt(f),
             Self::Misuse(how) => how.fmt(f),
             Self::Tls(how) => how.fmt(f),
-            Self::Closed => f.write_str("the connection was closed before the upgrade"),
+            Self::Unauthenticated(why) => {
+                write!(f, "no credentials for a peer that is not verified: {why}")
+            }
+            Self::Closed => f.write_str("the peer closed the connection"),
             Self::ClosedInHandshake => {
                 f.write_str("the connection was closed in the TLS handshake")
             }

@@ -91,6 +91,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod error;
+#[cfg(all(feature = "std", feature = "rustls"))]
+pub mod io;
 pub mod negotiate;
 pub mod protocol;
 pub mod receiver;

@@ -45,7 +45,6 @@
 //! [`UnixStream`](std::os::unix::net::UnixStream), and whatever implements [`Timeouts`].
 
 mod deadline;
-mod error;
 mod plaintext;
 mod stream;
 
@@ -57,8 +56,8 @@ use starttls::session::{Event, RECEIVE_BUFFER, Session};
 use starttls::tls::{ClientTls, ServerTls};
 
 pub use deadline::Timeouts;
-pub use error::Error;
 pub use plaintext::Plaintext;
+pub use starttls::io::Error;
 pub use stream::Stream;
 
 use deadline::{Forever, Until};

@@ -36,7 +36,7 @@ impl<S: Read, N> Read for Plaintext<S, N> {
         }
         let n = waiting.len().min(buf.len());
         buf[..n].copy_from_slice(&waiting[..n]);
-        self.channel.consume(n).map_err(io::Error::other)?;
+        self.channel.consume(n)?;
         Ok(n)
     }
 }

@@ -61,36 +61,16 @@ impl<S: Read + Write, N: Negotiate> Stream<S, N> {
         self.session.process().map_err(|error| {
             // It is the error that matters: the transport may be gone already.
             let _ = self.send(limit);
-            Error::Session {
-                error,
-                tls: self.session.tls_error().cloned(),
-                untrusted: self.session.untrusted_text().map(|text| text.untrusted_octets().into()),
-            }
+            Error::of(&self.session, error)
         })
     }
 
     pub(crate) fn send(&mut self, limit: &dyn Limit<S>) -> io::Result<()> {
-        while !self.session.transmit().is_empty() {
-            limit.apply(&self.transport)?;
-            match self.transport.write(self.session.transmit()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.session.transmitted(n).map_err(io::Error::other)?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(limit.judge(error)),
-            }
-        }
-        self.transport.flush()
+        send(&mut self.session, &mut self.transport, limit)
     }
 
     fn receive(&mut self, limit: &dyn Limit<S>) -> io::Result<()> {
-        loop {
-            limit.apply(&self.transport)?;
-            match self.transport.read(self.session.spare_mut()) {
-                Ok(n) => return self.session.received(n).map_err(io::Error::other),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(limit.judge(error)),
-            }
-        }
+        receive(&mut self.session, &mut self.transport, limit)
     }
 
     pub(crate) fn into_plaintext(self) -> Result<Plaintext<S, N>, Error> {
@@ -149,7 +129,7 @@ impl<S: Read + Write, N: Negotiate> Write for Stream<S, N> {
             if !self.session.transmit().is_empty() {
                 self.send(&forever)?;
             }
-            let n = self.session.write(buf).map_err(Error::from)?;
+            let n = self.session.write(buf)?;
             if n == 0 && !buf.is_empty() {
                 continue;
             }
@@ -170,5 +150,39 @@ impl<S: Read + Write, N: Negotiate> Write for Stream<S, N> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.send(&crate::deadline::Forever)
+    }
+}
+
+/// Empties what the session has to send.
+pub(crate) fn send<S: Write, N: Negotiate>(
+    session: &mut HeapSession<N>,
+    transport: &mut S,
+    limit: &dyn Limit<S>,
+) -> io::Result<()> {
+    while !session.transmit().is_empty() {
+        limit.apply(transport)?;
+        match transport.write(session.transmit()) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => session.transmitted(n)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(limit.judge(error)),
+        }
+    }
+    transport.flush()
+}
+
+/// Waits for the transport once.
+pub(crate) fn receive<S: Read, N: Negotiate>(
+    session: &mut HeapSession<N>,
+    transport: &mut S,
+    limit: &dyn Limit<S>,
+) -> io::Result<()> {
+    loop {
+        limit.apply(transport)?;
+        match transport.read(session.spare_mut()) {
+            Ok(n) => return Ok(session.received(n)?),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(limit.judge(error)),
+        }
     }
 }

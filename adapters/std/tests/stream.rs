@@ -95,8 +95,7 @@ fn a_cut_is_not_an_end() {
     let mut data = Vec::new();
     let error = stream.read_to_end(&mut data).unwrap_err();
     assert_eq!((error.kind(), &data[..]), (io::ErrorKind::UnexpectedEof, &b"half of"[..]));
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    assert_eq!(inner.and_then(Error::session), Some(starttls::Error::Truncated));
+    assert_eq!(Error::from(error).session(), Some(starttls::Error::Truncated));
     server.join().unwrap();
 }
 
