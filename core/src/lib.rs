@@ -10,6 +10,7 @@ extern crate std;
 pub mod error;
 pub mod negotiate;
 pub mod protocol;
+pub mod submission;
 pub mod wire;
 
 pub use error::Error;
