@@ -103,6 +103,9 @@ pub enum Misbehaviour {
     Greeting,
     /// A server's proof of knowing the password does not verify.
     ServerProof,
+    /// A server asks for fewer rounds of password hashing than are safe, or for more than the
+    /// caller's ceiling; the number it asked for.
+    Iterations(u32),
 }
 
 /// What the caller did wrong.
@@ -127,6 +130,8 @@ pub enum Misuse {
     Line,
     /// A mail without recipients.
     NoRecipients,
+    /// A mail with more recipients than one transaction takes here.
+    TooManyRecipients,
     /// The message is not what was declared: its size differs.
     DeclaredSize,
     /// The message is not what was declared: it holds octets above 127.
@@ -226,6 +231,9 @@ impl fmt::Display for Misbehaviour {
             Self::UnexpectedReply(code) => return write!(f, "unexpected reply {code}"),
             Self::Greeting => "a greeting is missing, or stands where there must be none",
             Self::ServerProof => "the server does not know the password",
+            Self::Iterations(n) => {
+                return write!(f, "the server asks for {n} rounds of password hashing");
+            }
         })
     }
 }
@@ -243,6 +251,7 @@ impl fmt::Display for Misuse {
             Self::Credential => "a credential is empty, too long or holds forbidden octets",
             Self::Line => "a line is too long or holds forbidden octets",
             Self::NoRecipients => "there are no recipients",
+            Self::TooManyRecipients => "there are too many recipients for one mail",
             Self::DeclaredSize => "the message does not have its declared size",
             Self::DeclaredSevenBit => "the message holds 8-bit octets and was declared 7-bit",
             Self::TlsConfig => "the TLS configuration cannot be used",

@@ -99,6 +99,7 @@ pub mod receiver;
 #[cfg(feature = "rustls")]
 pub mod session;
 pub mod storage;
+pub mod submission;
 #[cfg(feature = "rustls")]
 pub mod tls;
 pub mod wire;
