@@ -7,6 +7,7 @@ use crate::error::Error as Cause;
 use crate::negotiate::Negotiate;
 use crate::session::Session;
 use crate::storage::Storage;
+use crate::submission::Report;
 use crate::tls::TlsFailure;
 
 /// A failure on the way to a channel.
@@ -102,5 +103,34 @@ impl From<Cause> for io::Error {
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
+    }
+}
+
+/// A submission that broke, with what is known of each recipient.
+#[derive(Debug)]
+pub struct Broken {
+    /// Why.
+    pub error: Error,
+    /// What is known: [`Outcome::Unknown`](crate::submission::Outcome::Unknown) for those who
+    /// may have got the message.
+    pub report: Box<Report>,
+}
+
+impl Broken {
+    /// A submission that broke for `error`.
+    pub fn new(error: Error, report: Report) -> Self {
+        Self { error, report: Box::new(report) }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Broken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
     }
 }

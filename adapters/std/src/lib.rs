@@ -47,6 +47,7 @@
 mod deadline;
 mod plaintext;
 mod stream;
+mod submit;
 
 use std::io::{Read, Write};
 use std::time::Instant;
@@ -57,8 +58,9 @@ use starttls::tls::{ClientTls, ServerTls};
 
 pub use deadline::Timeouts;
 pub use plaintext::Plaintext;
-pub use starttls::io::Error;
+pub use starttls::io::{Broken, Error};
 pub use stream::Stream;
+pub use submit::{submit, submit_by};
 
 use deadline::{Forever, Until};
 use stream::Limit;

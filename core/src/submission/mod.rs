@@ -55,6 +55,10 @@ mod capabilities;
 mod dialogue;
 mod envelope;
 mod event;
+#[cfg(feature = "rustls")]
+mod exchange;
+#[cfg(feature = "alloc")]
+mod report;
 mod sasl;
 mod scram;
 #[cfg(test)]
@@ -70,6 +74,10 @@ pub use self::body::{Measure, measure};
 pub use self::capabilities::{Capabilities, Mechanisms};
 pub use self::envelope::{Content, Envelope, MAX_RECIPIENTS, Require};
 pub use self::event::{Event, Feature};
+#[cfg(feature = "rustls")]
+pub use self::exchange::{Exchange, Spoken, Step as ExchangeStep, Trace};
+#[cfg(feature = "alloc")]
+pub use self::report::{Outcome, Report, Said};
 pub use self::sasl::{Credentials, Mechanism};
 
 use self::dialogue::{Asked, Step};
@@ -215,6 +223,24 @@ impl<'a> Submission<'a> {
         Ok(())
     }
 
+    /// Declares what the queued mail's envelope leaves open, from the whole message: its size, and
+    /// whether it holds octets above 127. Has no effect once MAIL was sent.
+    pub fn declare(&mut self, message: &[u8]) {
+        if let Some(mail) = &mut self.transaction
+            && matches!(self.step, Step::Hello | Step::Auth | Step::Idle)
+        {
+            let mut measure = measure();
+            measure.update(message);
+            measure.finish();
+            mail.envelope.size = mail.envelope.size.or(Some(measure.size()));
+            if mail.envelope.content == Content::Unknown {
+                let eight_bit = measure.eight_bit();
+                mail.envelope.content =
+                    if eight_bit { Content::EightBit } else { Content::SevenBit };
+            }
+        }
+    }
+
     /// Takes `input`, appends to `out`, and says how many octets of the input it consumed and
     /// what comes next. Call again with the rest until it says [`Event::NeedInput`].
     ///
@@ -316,6 +342,24 @@ impl<'a> Submission<'a> {
             Step::Over => Ok(()),
             _ => Err(self.fail(Error::Truncated)),
         }
+    }
+
+    /// Recipients of the queued mail.
+    #[cfg(feature = "alloc")]
+    fn recipients(&self) -> usize {
+        self.transaction.as_ref().map_or(0, |mail| mail.envelope.to.len())
+    }
+
+    /// Whether credentials are to be sent, or were.
+    #[cfg(feature = "rustls")]
+    fn logs_in(&self) -> bool {
+        self.logged_in || self.sasl.is_some()
+    }
+
+    /// Whether what is sent now is a part of the login.
+    #[cfg(feature = "rustls")]
+    fn speaks_secrets(&self) -> bool {
+        self.step == Step::Auth || self.asked == Asked::Auth && self.outstanding > 0
     }
 
     fn check_sound(&self) -> Result<(), Error> {
