@@ -55,6 +55,7 @@ mod capabilities;
 mod dialogue;
 mod envelope;
 mod event;
+mod replies;
 mod sasl;
 mod scram;
 #[cfg(test)]
@@ -72,8 +73,9 @@ pub use self::envelope::{Content, Envelope, MAX_RECIPIENTS, Require};
 pub use self::event::{Event, Feature};
 pub use self::sasl::{Credentials, Mechanism};
 
-use self::dialogue::{Asked, Step};
+use self::dialogue::Step;
 use self::event::Note;
+use self::replies::Asked;
 use self::sasl::Sasl;
 use self::transaction::Transaction;
 use crate::error::{Error, Misuse};

@@ -232,3 +232,82 @@ fn service_closing() {
         &["recipient 0", "message refused: 421 bye", "mail done", "done"],
     );
 }
+
+/// Any order of replies, cut anywhere: an end is reached, and no panic. The sequence is fixed.
+#[test]
+fn nonsense_ends() {
+    const SAID: &[&str] = &[
+        "220 hi\r\n",
+        "250-mx\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 SIZE\r\n",
+        "250 ok\r\n",
+        "250 ok\r\n250 ok\r\n",
+        "354 go\r\n",
+        "235 in\r\n",
+        "334 \r\n",
+        "421 bye\r\n",
+        "221 bye\r\n",
+        "450 later\r\n",
+        "550 no\r\n",
+        "250-",
+        "25",
+        "\r\n",
+        "\0",
+        "503-x\r\n503 y\r\n",
+    ];
+    let mut state = 0x2545_f491_u32;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as usize % below
+    };
+    let (mut done, mut failed) = (0, 0);
+    for round in 0..20_000 {
+        let mail = if round % 2 == 0 { Mail::Smtp } else { Mail::Lmtp };
+        let size = (round % 3 == 0).then_some(5);
+        let require = if round % 5 == 0 { Require::All } else { Require::Any };
+        let to = &["b@example.org"; 3][..=round % 3];
+        let mut submission = Submission::new(mail, "c", round % 7 == 0).unwrap();
+        let mut storage = [0; 256];
+        submission.mail(Envelope { size, require, ..envelope(to) }, round % 11 < 6).unwrap();
+        let mut input = Vec::new();
+        let mut calls = 0;
+        let end = loop {
+            calls += 1;
+            assert!(calls < 10_000, "it goes on for ever");
+            let mut out = Out::new(&mut storage[..1 + random(255)]);
+            let n = random(input.len() + 1);
+            match submission.process(Decrypted::new(&input[..n]), &mut out) {
+                Err(error) => break Err(error),
+                Ok((_, Event::Done)) => break Ok(()),
+                Ok((used, Event::Body)) => {
+                    input.drain(..used);
+                    // A piece that is not all taken is not offered again: any message will do.
+                    if matches!(submission.body(b"abc", &mut Out::new(&mut storage)), Ok(3))
+                        && let Err(error) = submission.end_body()
+                    {
+                        break Err(error);
+                    }
+                }
+                Ok((used, event)) => {
+                    let hungry = event == Event::NeedInput && n == input.len();
+                    input.drain(..used);
+                    if hungry && calls > 500 {
+                        break submission.close_received();
+                    } else if hungry {
+                        let said =
+                            if round % 13 == 0 || calls > 40 { random(SAID.len()) } else { 2 };
+                        input.extend_from_slice(SAID[said].as_bytes());
+                    }
+                }
+            }
+        };
+        match end {
+            Ok(()) => done += 1,
+            Err(Error::PeerMisbehaved(_) | Error::Truncated) => failed += 1,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(!submission.in_doubt() || end.is_err());
+    }
+    assert!(done > 0 && failed > 0, "{done} {failed}");
+}
