@@ -203,6 +203,8 @@ impl Body {
 
     /// Text up to the next line end, as much as `out` has room for.
     fn text(&mut self, piece: &[u8], out: &mut Out<'_>) -> Result<usize, Error> {
+        // Look no further than there is room: a line may be longer than memory.
+        let piece = piece.get(..out.spare_mut().len()).unwrap_or(piece);
         let line = piece.iter().position(|octet| matches!(octet, b'\r' | b'\n'));
         let mut text = piece.get(..line.unwrap_or(piece.len())).unwrap_or_default();
         if self.seven_bit {

@@ -59,6 +59,7 @@ mod event;
 mod exchange;
 #[cfg(feature = "alloc")]
 mod report;
+mod replies;
 mod sasl;
 mod scram;
 #[cfg(test)]
@@ -80,8 +81,9 @@ pub use self::exchange::{Exchange, Spoken, Step as ExchangeStep, Trace};
 pub use self::report::{Outcome, Report, Said};
 pub use self::sasl::{Credentials, Mechanism};
 
-use self::dialogue::{Asked, Step};
+use self::dialogue::Step;
 use self::event::Note;
+use self::replies::Asked;
 use self::sasl::Sasl;
 use self::transaction::Transaction;
 use crate::error::{Error, Misuse};

@@ -67,18 +67,18 @@ pub struct Credentials<'a> {
 impl<'a> Credentials<'a> {
     /// A user name and a password. SCRAM-SHA-256 wants both prepared with SASLprep (RFC 4013),
     /// which changes nothing in printable ASCII; for other names and passwords do that before.
-    pub fn password(user: &'a str, password: &'a str) -> Self {
+    pub const fn password(user: &'a str, password: &'a str) -> Self {
         Self { user, secret: password, token: false, mechanism: None }
     }
 
     /// A user name and an OAuth 2.0 bearer token (RFC 6750).
-    pub fn token(user: &'a str, token: &'a str) -> Self {
+    pub const fn token(user: &'a str, token: &'a str) -> Self {
         Self { user, secret: token, token: true, mechanism: None }
     }
 
     /// Uses this mechanism or none.
     #[must_use]
-    pub fn mechanism(self, mechanism: Mechanism) -> Self {
+    pub const fn mechanism(self, mechanism: Mechanism) -> Self {
         Self { mechanism: Some(mechanism), ..self }
     }
 
