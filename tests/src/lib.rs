@@ -1,1 +1,6 @@
 //! What the tests share: players of dialogues and attacks, and real servers on loopback.
+
+pub mod attack;
+pub mod dialogue;
+pub mod play;
+pub mod table;
