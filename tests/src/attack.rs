@@ -64,40 +64,46 @@ impl Attack {
 
     /// Plays it whole and at every split point; says how many runs that were.
     ///
+    /// # Errors
+    /// Where our side sends other octets, or ends in another way, than the case says.
+    ///
     /// # Panics
-    /// If our side sends other octets, or ends in another way, than the case says.
-    pub fn check(&self) -> usize {
-        match self.to {
+    /// If our side breaks the contract.
+    pub fn check(&self) -> Result<usize, String> {
+        let runs = match self.to {
             Speaker::Client => self.check_role::<Client>(),
             Speaker::Server => self.check_role::<Server>(),
-        }
+        };
+        runs.map_err(|wrong| format!("{}: {wrong}", self.title))
     }
 
-    fn check_role<S: Role>(&self) -> usize {
+    fn check_role<S: Role>(&self) -> Result<usize, String> {
         let entry = S::entry(&self.protocol).expect("a protocol of the table");
-        let title = self.title.as_str();
         let whole = self.play(entry, Run::default());
-        let ours = |turns: &[Vec<u8>]| -> Vec<String> {
-            turns.iter().map(|octets| octets.escape_ascii().to_string()).collect()
-        };
-        assert_eq!(ours(&whole.ours()), ours(&self.exchange.ours), "{title}: {:?}", whole.end);
-        assert_eq!(whole.end_name(), self.end, "{title}");
+        let (said, expected) = (text(&whole.ours()), text(&self.exchange.ours));
+        if said != expected || whole.end_name() != self.end {
+            return Err(format!("said {said:?}, not {expected:?}; {}", whole.end_name()));
+        }
         let mut ends = BTreeSet::from([self.end.clone()]);
         let (least, mut longest, mut runs) = (self.exchange.ours.concat(), 0, 1);
         let most = [&least[..], &self.then].concat();
         for run in Run::splits(&self.exchange.peer) {
             let split = self.play(entry, run.clone());
-            assert!(split.sent.starts_with(&least), "{title}: {run:?} sent {split:?}");
-            assert!(most.starts_with(&split.sent), "{title}: {run:?} sent {split:?}");
-            split.agrees(&whole, &(title, &run));
+            if !split.sent.starts_with(&least) || !most.starts_with(&split.sent) {
+                return Err(format!("{run:?} said {}", split.sent.escape_ascii()));
+            }
+            split.agrees(&whole, &(&self.title, &run));
             longest = longest.max(split.sent.len());
             ends.insert(split.end_name());
             runs += 1;
         }
         let named = self.splits.iter().chain([&self.end]).cloned().collect::<BTreeSet<_>>();
-        assert_eq!(ends, named, "{title}: ends seen, and ends named");
-        assert_eq!(longest, most.len(), "{title}: `then` is never said");
-        runs
+        if ends != named || longest != most.len() {
+            return Err(format!(
+                "ends seen {ends:?}, ends named {named:?}; at most {longest} octets said"
+            ));
+        }
+        Ok(runs)
     }
 
     fn play<S: Role>(&self, entry: &Entry<S>, run: Run) -> Played {
@@ -110,24 +116,43 @@ impl Attack {
                 assert_eq!(played.plaintext, Ok(why), "{}", self.title);
             }
             Err(error) => {
-                let fallback = if self.plaintext { error } else { Misuse::PlaintextNotAllowed.into() };
+                let fallback =
+                    if self.plaintext { error } else { Misuse::PlaintextNotAllowed.into() };
                 assert_eq!(played.plaintext, Err(fallback), "{}", self.title);
             }
         }
         played
     }
 
-    /// The end of a run with these machines' names where the caller goes on in plaintext.
+    /// Plays it whole to a caller who goes on in plaintext after any error. What the caller got to
+    /// read, or the error.
+    ///
+    /// # Errors
+    /// Where plaintext is not allowed, by the caller's own word or by the way it ended.
     ///
     /// # Panics
     /// If the protocol is not in the table.
-    pub fn into_plaintext(&self) -> Result<(), Error> {
+    pub fn into_plaintext(&self) -> Result<Vec<u8>, Error> {
+        let peer = &self.exchange.peer;
         let run = Run { idle: Idle::Plaintext, plaintext: self.plaintext, ..Run::default() };
-        match self.to {
-            Speaker::Client => self.play(Client::entry(&self.protocol).expect("known"), run).end,
-            Speaker::Server => self.play(Server::entry(&self.protocol).expect("known"), run).end,
-        }
+        let played = match self.to {
+            Speaker::Client => {
+                let entry = Client::entry(&self.protocol).expect("a protocol of the table");
+                play((entry.new)(self.setting).expect("good names"), entry.again, peer, &run)
+            }
+            Speaker::Server => {
+                let entry = Server::entry(&self.protocol).expect("a protocol of the table");
+                play((entry.new)(self.setting).expect("good names"), entry.again, peer, &run)
+            }
+        };
+        played.end.map(|()| played.residue)
     }
+}
+
+/// Turns, readable; without empty ones at the end.
+fn text(turns: &[Vec<u8>]) -> Vec<String> {
+    let last = turns.iter().rposition(|turn| !turn.is_empty()).map_or(0, |last| last + 1);
+    turns[..last].iter().map(|octets| octets.escape_ascii().to_string()).collect()
 }
 
 /// The cases of one file.

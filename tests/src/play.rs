@@ -330,6 +330,13 @@ fn finish<M: Negotiate>(
             seen
         }
         Err(error) => {
+            if idle == Idle::Plaintext {
+                let seen = negotiation.machine().seen.borrow().clone();
+                played.end = negotiation.into_plaintext(recv).map(|plaintext| {
+                    played.residue = plaintext.octets.to_vec();
+                });
+                return seen;
+            }
             for more in [&b""[..], b"220 ok\r\n"] {
                 recv.fill(more);
                 let (before, mut storage) = (recv.len(), [0; 256]);

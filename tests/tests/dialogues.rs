@@ -79,7 +79,12 @@ fn the_table_is_whole() {
             assert_eq!(machine.row().name, entry.row);
             assert_eq!(machine.residue(), entry.residue, "{}", entry.name);
             assert_eq!(machine.max_frame(), entry.max_frame, "{}", entry.name);
-            assert!(size_of_val(&*machine) <= entry.max_state, "{}: {}", entry.name, size_of_val(&*machine));
+            assert!(
+                size_of_val(&*machine) <= entry.max_state,
+                "{}: {}",
+                entry.name,
+                size_of_val(&*machine)
+            );
         }
         let forbid = S::table().iter().filter(|entry| entry.residue == Residue::Forbid).count();
         assert!(forbid >= 2, "the exceptions are few");
