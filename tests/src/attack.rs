@@ -106,7 +106,11 @@ impl Attack {
         Ok(runs)
     }
 
-    fn play<S: Role>(&self, entry: &Entry<S>, run: Run) -> Played {
+    /// Plays it in one way, and checks whether plaintext may follow.
+    ///
+    /// # Panics
+    /// If our side breaks the contract.
+    pub fn play<S: Role>(&self, entry: &Entry<S>, run: Run) -> Played {
         let machine = (entry.new)(self.setting).expect("good names");
         let run = Run { plaintext: self.plaintext, ..run };
         let played = play(machine, entry.again, &self.exchange.peer, &run);

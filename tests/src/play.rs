@@ -140,8 +140,6 @@ pub struct Played {
     pub examined: usize,
     /// Calls that ended in `OutputFull`.
     pub full: usize,
-    /// Octets of the machine's state.
-    pub state: usize,
 }
 
 impl Played {
@@ -211,7 +209,6 @@ pub fn play<M: Negotiate>(
     run: &Run,
 ) -> Played {
     let watch = Watch { machine, again, seen: RefCell::default() };
-    let state = size_of_val(&watch.machine);
     let mut storage = vec![0; run.capacity.unwrap_or(total(turns)).max(watch.max_frame())];
     let mut recv = RecvBuf::new(&mut storage);
     let mut negotiation = match run.plaintext {
@@ -278,7 +275,6 @@ pub fn play<M: Negotiate>(
             fed: transport.fed,
             examined: 0,
             full,
-            state,
         };
         let seen = finish(negotiation, recv, run.idle, &mut played);
         (played.frames, played.examined) = (seen.frames, seen.examined);
