@@ -1,2 +1,3 @@
+//! Fuzzes the client of `lmtp`.
 #![no_main]
 starttls_fuzz::target!(Client, "lmtp");

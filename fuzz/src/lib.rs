@@ -89,22 +89,22 @@ impl Input<'_> {
 /// Room for any one answer, in octets.
 const ROOM: usize = 4096;
 
-/// Plays one input of the fuzzer against the machine of this name in the table.
+/// Plays one input of the fuzzer against the machine of this name in the table, and tells what it
+/// came to; `None` if it is too short to mean anything.
 ///
 /// # Panics
 /// If any of this does not hold: the player's own checks (errors stick, `OutputFull` changes
 /// nothing, no call without progress); TLS begins only behind a legal go-ahead, and without residue
 /// where that is forbidden; an answer is of bounded size; and how the octets were cut changes
 /// nothing but whether a peer is caught speaking out of turn.
-pub fn negotiation<S: Role>(name: &str, data: &[u8]) {
+pub fn negotiation<S: Role>(name: &str, data: &[u8]) -> Option<Played> {
     let entry = S::entry(name).expect("a machine of the table");
-    if let Ok(input) = Input::arbitrary(&mut Unstructured::new(data)) {
-        check(entry, &input.turns(), &input.run());
-    }
+    let input = Input::arbitrary(&mut Unstructured::new(data)).ok()?;
+    Some(check(entry, &input.turns(), &input.run()))
 }
 
 /// Plays `turns` cut as `run` says, and whole.
-fn check<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) {
+fn check<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
     let cut = played(entry, turns, run);
     // A careless caller's second look is no part of the comparison.
     let careful = Run { ready: AtReady::Upgrade, ..run.clone() };
@@ -114,6 +114,7 @@ fn check<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) {
     } else {
         played(entry, turns, &careful).agrees(&played(entry, turns, &whole), &turns);
     }
+    cut
 }
 
 fn played<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
@@ -144,7 +145,7 @@ fn played<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
 macro_rules! target {
     ($role:ident, $name:literal) => {
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-            $crate::negotiation::<$crate::$role>($name, data);
+            let _ = $crate::negotiation::<$crate::$role>($name, data);
         });
     };
 }
@@ -180,3 +181,7 @@ pub fn seeds<S: Role>(name: &str) -> Vec<Vec<u8>> {
     }
     seeds
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

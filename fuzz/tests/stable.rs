@@ -1,6 +1,8 @@
 //! The fuzz targets' bodies on a stable compiler: over seeds, and over what grows from them by a
 //! fixed pseudo-random walk.
 
+use std::collections::BTreeMap;
+
 use arbitrary::{Arbitrary, Unstructured};
 use starttls::negotiate::{Client, Server};
 use starttls_fuzz::{Input, negotiation, seeds};
@@ -43,19 +45,30 @@ fn walk<S: Role>() {
         let mut corpus = seeds::<S>(entry.name);
         assert!(corpus.len() >= 3, "no seeds for {}", entry.name);
         corpus.push(Vec::new());
-        for seed in &corpus {
-            negotiation::<S>(entry.name, seed);
-        }
+        let seeds = corpus.len();
+        let mut ends = BTreeMap::<String, usize>::new();
+        let mut run = |input: &[u8]| {
+            if let Some(played) = negotiation::<S>(entry.name, input) {
+                *ends.entry(played.end_name()).or_default() += 1;
+            }
+        };
+        corpus.iter().for_each(|seed| run(seed));
+        corpus.extend_from_within(..);
         let mut walk = Walk(0x9E37_79B9_7F4A_7C15 + index as u64);
         for _ in 0..STEPS {
             let (one, other) = (walk.below(corpus.len()), walk.below(corpus.len()));
             let grown = walk.grow(&corpus[one], &corpus[other]);
-            negotiation::<S>(entry.name, &grown);
-            let replaced = walk.below(corpus.len() * 8);
-            if let Some(place) = corpus.get_mut(replaced) {
+            run(&grown);
+            // The seeds stay; a place beside each is for what grew.
+            let place = seeds + walk.below(seeds * 4);
+            if let Some(place) = corpus.get_mut(place) {
                 *place = grown;
             }
         }
+        // The walk goes deep: often to TLS, and to many other ends.
+        let (ready, kinds) = (ends["Ready"], ends.len());
+        assert!(ready > STEPS / 100, "{} {}: {ends:?}", entry.name, S::NAME);
+        assert!(kinds >= 7 || entry.max_frame == 0, "{} {}: {ends:?}", entry.name, S::NAME);
     }
 }
 
@@ -98,9 +111,11 @@ fn seeds_read_back() {
 fn every_machine_has_a_target() {
     let manifest = include_str!("../Cargo.toml");
     let mut targets = 0;
-    for name in Client::table().iter().map(|entry| (entry.name, "client")).chain(
-        Server::table().iter().map(|entry| (entry.name, "server")),
-    ) {
+    for name in Client::table()
+        .iter()
+        .map(|entry| (entry.name, "client"))
+        .chain(Server::table().iter().map(|entry| (entry.name, "server")))
+    {
         let target = format!("name = \"{}_{}\"", name.0.replace('-', "_"), name.1);
         assert!(manifest.contains(&target), "no {target}");
         targets += 1;

@@ -173,7 +173,7 @@ fn parse(file: &str, text: &str) -> Result<Vec<Attack>, String> {
     }
     let mut attacks = Vec::new();
     for text in cases.split("\n== ") {
-        for protocol in &protocols {
+        for protocol in protocols {
             attacks.push(case(file, text, protocol, setting)?);
         }
     }
