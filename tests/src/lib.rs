@@ -1,5 +1,10 @@
-//! What the tests share: players of dialogues and attacks, and real servers on loopback.
-pub mod pair;
-pub mod pki;
+//! What the tests share: players of dialogues and attacks, sessions in pairs, and real servers on
+//! loopback.
 
+pub mod attack;
+pub mod dialogue;
+pub mod pair;
 pub mod peers;
+pub mod pki;
+pub mod play;
+pub mod table;

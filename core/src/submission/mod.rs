@@ -57,9 +57,9 @@ mod envelope;
 mod event;
 #[cfg(feature = "rustls")]
 mod exchange;
-#[cfg(feature = "alloc")]
-mod report;
 mod replies;
+#[cfg(feature = "rustls")]
+mod report;
 mod sasl;
 mod scram;
 #[cfg(test)]
@@ -77,7 +77,7 @@ pub use self::envelope::{Content, Envelope, MAX_RECIPIENTS, Require};
 pub use self::event::{Event, Feature};
 #[cfg(feature = "rustls")]
 pub use self::exchange::{Exchange, Spoken, Step as ExchangeStep, Trace};
-#[cfg(feature = "alloc")]
+#[cfg(feature = "rustls")]
 pub use self::report::{Outcome, Report, Said};
 pub use self::sasl::{Credentials, Mechanism};
 
@@ -347,7 +347,7 @@ impl<'a> Submission<'a> {
     }
 
     /// Recipients of the queued mail.
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "rustls")]
     fn recipients(&self) -> usize {
         self.transaction.as_ref().map_or(0, |mail| mail.envelope.to.len())
     }
