@@ -8,4 +8,6 @@ pub mod pair;
 pub mod peers;
 pub mod pki;
 pub mod play;
+pub mod sessions;
 pub mod table;
+mod watch;
