@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(
             report().up(&tls(Security::Unauthenticated(TlsError::WrongName))),
             "secured smtp localhost TLSv1.3 TLS13_AES_256_GCM_SHA384 unauthenticated \
-             (the peer's certificate is for another name)"
+             (the certificate is for another name)"
         );
     }
 
