@@ -7,6 +7,7 @@
 //! | [`Error::Misuse`] | the caller | fix the program or its input |
 //! | [`Error::OutputFull`] | nobody | send what is in the buffer and call again |
 //! | [`Error::Tls`] | the TLS layer, either side | close the transport; the details stay with the session |
+//! | [`Error::Unauthenticated`] | nobody: the policy is not met | send no credentials, or verify the peer |
 //! | [`Error::Closed`], [`Error::ClosedInHandshake`], [`Error::Truncated`] | the transport | nothing more will come |
 //!
 //! All but `OutputFull` and `Misuse` are final: the machine that returned one returns it again.
@@ -30,7 +31,10 @@ pub enum Error {
     Misuse(Misuse),
     /// The TLS layer failed.
     Tls(TlsError),
-    /// The transport ended before the upgrade was agreed.
+    /// Credentials would go to a peer that was not verified; why it was not.
+    Unauthenticated(TlsError),
+    /// The peer ended the connection before the upgrade was agreed, or, cleanly, before it had
+    /// answered.
     Closed,
     /// The transport ended, or close_notify came, in the TLS handshake.
     ClosedInHandshake,
@@ -99,6 +103,9 @@ pub enum Misbehaviour {
     Greeting,
     /// A server's proof of knowing the password does not verify.
     ServerProof,
+    /// A server asks for fewer rounds of password hashing than are safe, or for more than the
+    /// caller's ceiling; the number it asked for.
+    Iterations(u32),
 }
 
 /// What the caller did wrong.
@@ -123,6 +130,8 @@ pub enum Misuse {
     Line,
     /// A mail without recipients.
     NoRecipients,
+    /// A mail with more recipients than one transaction takes here.
+    TooManyRecipients,
     /// The message is not what was declared: its size differs.
     DeclaredSize,
     /// The message is not what was declared: it holds octets above 127.
@@ -178,7 +187,10 @@ impl fmt::Display for Error {
             Self::PeerMisbehaved(how) => how.fmt(f),
             Self::Misuse(how) => how.fmt(f),
             Self::Tls(how) => how.fmt(f),
-            Self::Closed => f.write_str("the connection was closed before the upgrade"),
+            Self::Unauthenticated(why) => {
+                write!(f, "no credentials for a peer that is not verified: {why}")
+            }
+            Self::Closed => f.write_str("the peer closed the connection"),
             Self::ClosedInHandshake => {
                 f.write_str("the connection was closed in the TLS handshake")
             }
@@ -219,6 +231,9 @@ impl fmt::Display for Misbehaviour {
             Self::UnexpectedReply(code) => return write!(f, "unexpected reply {code}"),
             Self::Greeting => "a greeting is missing, or stands where there must be none",
             Self::ServerProof => "the server does not know the password",
+            Self::Iterations(n) => {
+                return write!(f, "the server asks for {n} rounds of password hashing");
+            }
         })
     }
 }
@@ -236,6 +251,7 @@ impl fmt::Display for Misuse {
             Self::Credential => "a credential is empty, too long or holds forbidden octets",
             Self::Line => "a line is too long or holds forbidden octets",
             Self::NoRecipients => "there are no recipients",
+            Self::TooManyRecipients => "there are too many recipients for one mail",
             Self::DeclaredSize => "the message does not have its declared size",
             Self::DeclaredSevenBit => "the message holds 8-bit octets and was declared 7-bit",
             Self::TlsConfig => "the TLS configuration cannot be used",

@@ -1,1 +1,11 @@
-//! What the tests share: players of dialogues and attacks, and real servers on loopback.
+//! What the tests share: players of dialogues and attacks, sessions in pairs, and real servers on
+//! loopback.
+
+pub mod attack;
+pub mod dialogue;
+pub mod mail;
+pub mod pair;
+pub mod peers;
+pub mod pki;
+pub mod play;
+pub mod table;

@@ -302,11 +302,13 @@ enum Command {
 
 impl Command {
     fn parse(line: &[u8], mail: Mail) -> Self {
-        let line = line.trim_ascii_end();
-        let (verb, argument) = match line.iter().position(|&octet| octet == b' ') {
-            Some(space) => (&line[..space], line[space..].trim_ascii_start()),
-            None => (line, &[][..]),
-        };
+        let mut line = line.strip_suffix(b"\r\n").unwrap_or(line);
+        // White space at the end is tolerated (RFC 5321 §4.1.1): SP and HTAB, nothing else.
+        while let [rest @ .., b' ' | b'\t'] = line {
+            line = rest;
+        }
+        let mut words = line.splitn(2, |&octet| octet == b' ');
+        let (verb, argument) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
         match argument.is_empty() {
             false if is(mail.hello()) => Self::Hello,

@@ -53,6 +53,7 @@ impl Stretch {
     }
 
     /// The filled octets of `buf`, to be changed.
+    #[cfg(feature = "rustls")]
     pub(crate) fn of_mut(self, buf: &mut [u8]) -> &mut [u8] {
         buf.get_mut(self.range()).unwrap_or_default()
     }
@@ -177,6 +178,7 @@ impl<P: Phase> RecvBuf<'_, P> {
         self.buf.len()
     }
 
+    #[cfg(feature = "rustls")]
     pub(crate) fn stretch(&self) -> Stretch {
         self.filled
     }

@@ -8,6 +8,7 @@ mod buffer;
 mod line;
 mod reply;
 
+#[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;
 pub use buffer::{Cipher, Clear, Decrypted, Out, Phase, RecvBuf};
 pub(crate) use line::line;
