@@ -1,0 +1,304 @@
+//! The command line's one definition: help, completions and the manual come from it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::exit::Failure;
+use crate::target::Target;
+
+const EXIT: &str = "\
+Exit status:
+  0  done
+  2  usage, or an unreadable file
+  3  could not connect or listen, the connection broke or was closed, or the time ran out
+  4  the peer does not offer TLS, or refused it
+  5  the peer misbehaved: octets across the boundary, malformed or impossible replies
+  6  TLS failed: certificate, name, version, alert
+  7  the policy is not met
+  8  refused for good: login, sender, recipient or message
+  9  refused for now: try again later";
+
+const CONNECT: &str = "\
+Examples:
+  starttls connect smtp://mail.example.org
+  printf 'EHLO me\\r\\nQUIT\\r\\n' | starttls connect --ca ca.pem submission://localhost
+  starttls connect --trace smtps://mail.example.org < /dev/null
+  starttls connect --policy opportunistic --json smtp://[2001:db8::25]";
+
+const SERVE: &str = "\
+Examples:
+  starttls serve --cert cert.pem --key key.pem smtp://127.0.0.1:2525
+  starttls serve --cert cert.pem --key key.pem --once smtps://localhost:0 < replies
+  starttls serve --cert cert.pem --key key.pem lmtp://[::1]:2424 --exec ./lmtpd --inside";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "starttls",
+    version,
+    about = "Opportunistic TLS (STARTTLS and its kin) from the shell",
+    after_help = EXIT,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Carry stdin and stdout through the upgraded channel
+    #[command(after_help = CONNECT)]
+    Connect(ConnectArgs),
+    /// Serve the upgrade, and carry the channel to stdin and stdout or to a command
+    #[command(after_help = SERVE)]
+    Serve(ServeArgs),
+    /// Print the completions for a shell
+    #[command(
+        after_help = "Example:\n  starttls completions bash > /etc/bash_completion.d/starttls"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  starttls man | man -l -")]
+    Man,
+}
+
+/// What must be so before anything is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// No TLS, no success.
+    #[default]
+    Require,
+    /// Any certificate will do.
+    Opportunistic,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// `require`: no verified TLS, no success. `opportunistic`: any certificate will do
+    #[arg(long, value_name = "P", default_value = "require", value_parser = policy)]
+    pub(crate) policy: Policy,
+    /// With the opportunistic policy: go on in plaintext when the peer declines TLS
+    #[arg(long)]
+    pub(crate) allow_plaintext: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// PEM roots instead of the platform's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Name to verify and to send as SNI, instead of the host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// Do not send the protocol's name in TLS (ALPN)
+    #[arg(long)]
+    pub(crate) no_alpn: bool,
+    /// PEM chain to show to the server
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// Its PEM key
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
+    /// Local address
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) bind: Option<IpAddr>,
+    /// Not built yet
+    #[arg(long, hide = true, value_parser = not_built)]
+    pin: Option<String>,
+    /// Not built yet
+    #[arg(long, hide = true)]
+    ready: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CommonArgs {
+    /// What this side calls itself, where the protocol wants a name
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    pub(crate) domain: String,
+    /// For the whole way to a working channel
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Draw the exchange on stderr, with the TLS boundary
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Say how it ended as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayArgs {
+    /// The longest wait for the peer's end, anew from every octet that arrives
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) linger: Duration,
+    /// Give up when nothing moved in either direction for so long
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) idle: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArgs {
+    /// PROTO://HOST[:PORT] upgrades in band, PROTOs://HOST[:PORT] is implicit TLS
+    #[arg(value_name = "URL")]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// PROTO://HOST[:PORT] upgrades in band, PROTOs://HOST[:PORT] is implicit TLS; port 0 picks one
+    #[arg(value_name = "URL")]
+    pub(crate) target: Target,
+    /// PEM chain
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: PathBuf,
+    /// Its PEM key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// End after the first connection
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+    /// Command to run for each connection, with its arguments; last on the line
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
+    pub(crate) exec: Option<Vec<String>>,
+}
+
+impl PolicyArgs {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.allow_plaintext && self.policy == Policy::Require {
+            return Err("--allow-plaintext contradicts the policy `require`; \
+                        it goes with --policy opportunistic");
+        }
+        Ok(())
+    }
+}
+
+impl ClientArgs {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.ready {
+            return Err("--ready is not built yet");
+        }
+        self.policy.check()
+    }
+}
+
+/// The arguments of this process; help and usage errors end it.
+pub(crate) fn parse() -> Verb {
+    let verb = Cli::parse().verb;
+    let checked = match &verb {
+        Verb::Connect(args) => args.client.check(),
+        Verb::Serve(args) => args.policy.check(),
+        Verb::Completions { .. } | Verb::Man => Ok(()),
+    };
+    if let Err(text) = checked {
+        Cli::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
+    verb
+}
+
+pub(crate) fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);
+    script
+}
+
+/// One page for all verbs.
+pub(crate) fn man() -> Result<Vec<u8>, Failure> {
+    let failed = |error| Failure::network("the manual page", &error);
+    let mut command = Cli::command();
+    command.build();
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(command.clone());
+    man.render(&mut page).map_err(failed)?;
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let man = clap_mangen::Man::new(verb.clone());
+        page.extend_from_slice(
+            format!(".SH \"STARTTLS {}\"\n", verb.get_name().to_uppercase()).as_bytes(),
+        );
+        man.render_synopsis_section(&mut page).map_err(failed)?;
+        man.render_description_section(&mut page).map_err(failed)?;
+        man.render_options_section(&mut page).map_err(failed)?;
+        man.render_extra_section(&mut page).map_err(failed)?;
+    }
+    Ok(page)
+}
+
+fn policy(name: &str) -> Result<Policy, String> {
+    match name {
+        "require" => Ok(Policy::Require),
+        "opportunistic" => Ok(Policy::Opportunistic),
+        "dane" | "mta-sts" => Err("not built yet; there are `require` and `opportunistic`".into()),
+        _ => Err("there are `require` and `opportunistic`".into()),
+    }
+}
+
+fn not_built(_: &str) -> Result<String, String> {
+    Err("this option is not built yet".into())
+}
+
+/// Seconds, fractions allowed. A hundred years stand for ever.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const EVER: f64 = 100.0 * 365.25 * 86_400.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds >= 0.0 => Ok(Duration::from_secs_f64(seconds.min(EVER))),
+        _ => Err("this is no number of seconds".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_parse() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        assert!(seconds("inf").is_ok_and(|ever| ever > Duration::from_secs(1 << 31)));
+        for text in ["", "-1", "NaN", "soon"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn exec_takes_the_rest_of_the_line() {
+        let line = "starttls serve smtp://[::1]:0 --cert c --key k --once --exec cat -v --once";
+        let Ok(Cli { verb: Verb::Serve(args) }) = Cli::try_parse_from(line.split(' ')) else {
+            panic!("{line}");
+        };
+        assert_eq!(args.exec, Some(["cat", "-v", "--once"].map(String::from).to_vec()));
+    }
+
+    #[test]
+    fn what_is_not_built_is_said() {
+        for option in ["--policy=dane", "--policy=mta-sts", "--pin=sha256//AAAA"] {
+            let error = Cli::try_parse_from(["starttls", "connect", "smtp://a", option]).err();
+            assert!(error.is_some_and(|error| error.to_string().contains("not built yet")));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `starttls connect`: stdin and stdout through the upgraded channel.
+
+use std::time::Duration;
+
+use starttls::negotiate::AllowPlaintext;
+use starttls::protocol::Names;
+use tokio::time::timeout;
+
+use crate::args::ConnectArgs;
+use crate::channel::{self, Open, Report};
+use crate::exit::{self, Failure, note};
+use crate::net;
+use crate::relay::{Limits, relay};
+use crate::tls;
+use crate::trace::{Role, Trace};
+
+pub(crate) async fn run(args: &ConnectArgs) -> Result<u8, Failure> {
+    let mut report = Report {
+        role: Role::Client,
+        proto: args.target.proto.clone(),
+        host: args.target.host.clone(),
+        target: args.target.to_string(),
+        facts: None,
+    };
+    let result = carry(args, &mut report).await.map_err(|failure| failure.at(&args.target));
+    let code = match &result {
+        Ok(()) => exit::DONE,
+        Err(failure) => failure.report(),
+    };
+    if args.common.json {
+        eprintln!("{}", report.json(&result));
+    }
+    Ok(code)
+}
+
+async fn carry(args: &ConnectArgs, report: &mut Report) -> Result<(), Failure> {
+    let open = within(args.common.timeout, open(args)).await?;
+    note(&report.up(&open.facts));
+    let limits = Limits { linger: args.relay.linger, idle: args.relay.idle, command: false };
+    relay(open, &mut tokio::io::stdin(), tokio::io::stdout(), limits).await
+}
+
+async fn open(args: &ConnectArgs) -> Result<Open, Failure> {
+    let (client, target) = (&args.client, &args.target);
+    let tls = tls::client(client)?;
+    let name = client.name.as_deref().unwrap_or(&target.host);
+    tls::check_name(name)?;
+    // The machine outlives this call; a process makes one.
+    let own: &'static str = args.common.domain.clone().leak();
+    let machine = target
+        .scheme
+        .client(Names { own, extensions: &[] })
+        .map_err(|error| Failure::session(error, None, None))?;
+    let trace = args.common.trace.then(|| Trace::new(Role::Client));
+    let plaintext = client.policy.allow_plaintext.then_some(AllowPlaintext);
+    let tcp = net::connect(target, client.bind).await?;
+    channel::connect(tcp, machine, &tls, name, plaintext, trace).await
+}
+
+/// Bounds the way to a channel.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    way: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match timeout(limit, way).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::new(
+            exit::NETWORK,
+            format!(
+                "the time ran out: no channel within {} s; --timeout SECONDS allows more",
+                limit.as_secs_f64()
+            ),
+        )),
+    }
+}

@@ -1,0 +1,251 @@
+//! The ladder: what each side says, line by line, up to the TLS boundary; from there on who sends
+//! how many octets.
+//!
+//! Where the boundary stands is not guessed from the octets: the machine says it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use starttls::Error;
+use starttls::negotiate::{Negotiate, Next, Residue};
+use starttls::protocol::Row;
+use starttls::wire::{Frame, Out};
+
+use crate::text;
+
+/// Who we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Client,
+    Server,
+}
+
+/// The ladder of one connection.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    role: Role,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Octets the negotiation consumed and wrote: what is beyond, once it is over, is TLS.
+    consumed: usize,
+    written: usize,
+    agreed: bool,
+    /// Only counts are shown.
+    counting: bool,
+    received: Way,
+    sent: Way,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Way {
+    octets: usize,
+    line: Vec<u8>,
+}
+
+/// A longer line is shown in pieces.
+const MAX_SHOWN: usize = 4096;
+
+impl Trace {
+    pub(crate) fn new(role: Role) -> Arc<Self> {
+        Arc::new(Self { role, state: Mutex::default() })
+    }
+
+    /// The channel stays in plaintext; what is said on it is not for the ladder.
+    pub(crate) fn stop_showing(&self) {
+        self.with(|state, _| state.counting = true);
+    }
+
+    pub(crate) fn received(&self, octets: &[u8]) {
+        let peer = match self.role {
+            Role::Client => Side { mark: "S", untrusted: true },
+            Role::Server => Side { mark: "C", untrusted: true },
+        };
+        self.with(|state, shown| {
+            let limit = state.agreed.then_some(state.consumed);
+            shown.push_str(&flush(&mut state.sent, self.own()));
+            show(&mut state.received, &mut state.counting, limit, octets, peer, shown);
+        });
+    }
+
+    pub(crate) fn sent(&self, octets: &[u8]) {
+        let peer = Side { untrusted: true, ..self.own().other() };
+        self.with(|state, shown| {
+            let limit = state.agreed.then_some(state.written);
+            shown.push_str(&flush(&mut state.received, peer));
+            show(&mut state.sent, &mut state.counting, limit, octets, self.own(), shown);
+        });
+    }
+
+    /// Half a line at the end of the connection.
+    pub(crate) fn finish(&self) {
+        let own = self.own();
+        self.with(|state, shown| {
+            shown.push_str(&flush(&mut state.received, Side { untrusted: true, ..own.other() }));
+            shown.push_str(&flush(&mut state.sent, own));
+        });
+    }
+
+    fn own(&self) -> Side {
+        match self.role {
+            Role::Client => Side { mark: "C", untrusted: false },
+            Role::Server => Side { mark: "S", untrusted: false },
+        }
+    }
+
+    fn with(&self, draw: impl FnOnce(&mut State, &mut String)) {
+        let mut shown = String::new();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        draw(&mut state, &mut shown);
+        // Nobody may be listening.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes());
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    mark: &'static str,
+    untrusted: bool,
+}
+
+impl Side {
+    fn other(self) -> Self {
+        Self { mark: if self.mark == "C" { "S" } else { "C" }, ..self }
+    }
+
+    fn line(self, line: &[u8]) -> String {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let note = if self.untrusted { "    [plaintext, untrusted]" } else { "" };
+        format!("{}: {}{note}\n", self.mark, text::escape(line))
+    }
+}
+
+/// The line across the ladder.
+pub(crate) const BOUNDARY: &str = "======================== TLS ========================\n";
+
+/// Shows `octets` of one direction: lines up to `limit`, a count beyond it.
+fn show(
+    way: &mut Way,
+    counting: &mut bool,
+    limit: Option<usize>,
+    octets: &[u8],
+    side: Side,
+    shown: &mut String,
+) {
+    let clear = match limit {
+        _ if *counting => 0,
+        Some(limit) => limit.saturating_sub(way.octets).min(octets.len()),
+        None => octets.len(),
+    };
+    way.octets += octets.len();
+    let (clear, cipher) = octets.split_at_checked(clear).unwrap_or((octets, &[]));
+    for &octet in clear {
+        way.line.push(octet);
+        if octet == b'\n' || way.line.len() == MAX_SHOWN {
+            shown.push_str(&flush(way, side));
+        }
+    }
+    if !cipher.is_empty() {
+        shown.push_str(&flush(way, side));
+        if !*counting {
+            *counting = true;
+            shown.push_str(BOUNDARY);
+        }
+        shown.push_str(&format!("{}: {} octets\n", side.mark, cipher.len()));
+    }
+}
+
+fn flush(way: &mut Way, side: Side) -> String {
+    if way.line.is_empty() {
+        return String::new();
+    }
+    side.line(&std::mem::take(&mut way.line))
+}
+
+/// A machine that tells the ladder where the boundary stands.
+#[derive(Debug)]
+pub(crate) struct Traced<M> {
+    machine: M,
+    trace: Option<Arc<Trace>>,
+}
+
+impl<M> Traced<M> {
+    pub(crate) fn new(machine: M, trace: Option<Arc<Trace>>) -> Self {
+        Self { machine, trace }
+    }
+
+    fn note(&self, consumed: usize, written: usize, next: &Result<Next, Error>) {
+        let stays = matches!(next, Ok(_) | Err(Error::PeerRefused(_)));
+        if let (true, Some(trace)) = (stays, &self.trace) {
+            trace.with(|state, _| {
+                state.consumed += consumed;
+                state.written += written;
+                state.agreed |= *next == Ok(Next::Tls);
+            });
+        }
+    }
+}
+
+impl<M: Negotiate> Negotiate for Traced<M> {
+    type Side = M::Side;
+
+    fn row(&self) -> &'static Row {
+        self.machine.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        self.machine.max_frame()
+    }
+
+    fn residue(&self) -> Residue {
+        self.machine.residue()
+    }
+
+    fn allow_plaintext(&mut self) {
+        self.machine.allow_plaintext();
+    }
+
+    fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
+        let before = out.len();
+        let next = self.machine.start(out);
+        self.note(0, out.len() - before, &next);
+        next
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.machine.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        let before = out.len();
+        let next = self.machine.process(frame, behind, out);
+        self.note(frame.len(), out.len() - before, &next);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(limit: Option<usize>, pieces: &[&[u8]]) -> String {
+        let (mut way, mut counting, mut shown) = (Way::default(), false, String::new());
+        let side = Side { mark: "S", untrusted: true };
+        for piece in pieces {
+            show(&mut way, &mut counting, limit, piece, side, &mut shown);
+        }
+        shown
+    }
+
+    #[test]
+    fn lines_then_counts() {
+        assert_eq!(
+            drawn(Some(8), &[b"220 ", b"go\r\n\x16\x03\x03", b"12345"]),
+            format!("S: 220 go    [plaintext, untrusted]\n{BOUNDARY}S: 3 octets\nS: 5 octets\n")
+        );
+        assert_eq!(drawn(None, &[b"\x1b[2J\r\nhalf"]), "S: \\x1b[2J    [plaintext, untrusted]\n");
+    }
+}
