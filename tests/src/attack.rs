@@ -106,7 +106,11 @@ impl Attack {
         Ok(runs)
     }
 
-    fn play<S: Role>(&self, entry: &Entry<S>, run: Run) -> Played {
+    /// Plays it in one way, and checks whether plaintext may follow.
+    ///
+    /// # Panics
+    /// If our side breaks the contract.
+    pub fn play<S: Role>(&self, entry: &Entry<S>, run: Run) -> Played {
         let machine = (entry.new)(self.setting).expect("good names");
         let run = Run { plaintext: self.plaintext, ..run };
         let played = play(machine, entry.again, &self.exchange.peer, &run);
@@ -169,7 +173,7 @@ fn parse(file: &str, text: &str) -> Result<Vec<Attack>, String> {
     }
     let mut attacks = Vec::new();
     for text in cases.split("\n== ") {
-        for protocol in &protocols {
+        for protocol in protocols {
             attacks.push(case(file, text, protocol, setting)?);
         }
     }

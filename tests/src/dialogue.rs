@@ -19,6 +19,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Who says a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,35 +42,50 @@ impl Speaker {
 
 /// The `# key: value` lines of a file: what machines are made from.
 #[derive(Clone, Debug, Default)]
-pub struct Setting(Vec<(String, String)>);
+pub struct Setting(Vec<Pair>);
+
+#[derive(Clone, Debug)]
+struct Pair {
+    key: String,
+    value: String,
+    items: OnceLock<Vec<&'static str>>,
+}
 
 impl Setting {
     /// The value of `key`, or an empty text.
     pub fn value(&self, key: &str) -> &str {
-        self.0.iter().find(|(k, _)| k == key).map_or("", |(_, value)| value)
+        self.0.iter().find(|pair| pair.key == key).map_or("", |pair| &pair.value)
     }
 
     /// The values of `key`, which commas part.
-    pub fn list(&self, key: &str) -> Vec<&str> {
-        self.value(key).split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
+    pub fn list(&'static self, key: &str) -> &'static [&'static str] {
+        let Some(pair) = self.0.iter().find(|pair| pair.key == key) else { return &[] };
+        let items = || pair.value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        pair.items.get_or_init(|| items().collect())
     }
 
     /// The same with another value for `key`.
     #[must_use]
     pub fn with(&self, key: &str, value: &str) -> Self {
-        let mut pairs = vec![(key.to_owned(), value.to_owned())];
-        pairs.extend(self.0.iter().filter(|(k, _)| k != key).cloned());
-        Self(pairs)
+        let mut setting = Self::default();
+        setting.push(key, value);
+        setting.0.extend(self.0.iter().filter(|pair| pair.key != key).cloned());
+        setting
     }
 
     /// All keys and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0.iter().map(|pair| (pair.key.as_str(), pair.value.as_str()))
     }
 
     /// Machines borrow their names for as long as the test program runs.
     pub fn leak(self) -> &'static Self {
         Box::leak(Box::new(self))
+    }
+
+    fn push(&mut self, key: &str, value: &str) {
+        let (key, value) = (key.trim().to_owned(), value.to_owned());
+        self.0.push(Pair { key, value, items: OnceLock::new() });
     }
 }
 
@@ -78,7 +94,7 @@ pub(crate) fn header(line: &str, setting: &mut Setting) -> bool {
     match line.strip_prefix('#') {
         Some(rest) => {
             if let Some((key, value)) = rest.split_once(':').filter(|_| !rest.starts_with('#')) {
-                setting.0.push((key.trim().to_owned(), value.trim().to_owned()));
+                setting.push(key, value.trim());
             }
             true
         }

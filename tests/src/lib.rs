@@ -2,5 +2,7 @@
 
 pub mod attack;
 pub mod dialogue;
+pub mod pair;
 pub mod play;
 pub mod table;
+mod watch;

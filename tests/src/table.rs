@@ -98,11 +98,11 @@ fn lmtp_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
 }
 
 fn smtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
-    Ok(Box::new(smtp::Server::new(setting.value("server"), setting.list("extensions").leak())?))
+    Ok(Box::new(smtp::Server::new(setting.value("server"), setting.list("extensions"))?))
 }
 
 fn lmtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
-    Ok(Box::new(smtp::Server::lmtp(setting.value("server"), setting.list("extensions").leak())?))
+    Ok(Box::new(smtp::Server::lmtp(setting.value("server"), setting.list("extensions"))?))
 }
 
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
