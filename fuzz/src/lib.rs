@@ -1,1 +1,187 @@
-//! Bodies of the fuzz targets.
+//! Bodies of the fuzz targets: one for every machine of the table.
+//!
+//! What a fuzzer finds is a stream of octets, cut into turns and reads, and a row of output
+//! buffers. [`negotiation`] plays it, and checks what must hold for any of them. The README of this
+//! folder says how to run the targets, and how to put a machine into a harness of your own.
+
+use std::sync::OnceLock;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use starttls::Error;
+use starttls::negotiate::Residue;
+use starttls_tests::dialogue::Dialogue;
+use starttls_tests::play::{AtReady, Played, Run, play, total};
+use starttls_tests::table::{Entry, Role};
+
+/// What one input of the fuzzer means.
+///
+/// It is a header, and behind it the peer's octets as they are, so that seeds are easily made and
+/// a corpus is readable: flags (1 plaintext allowed, 2 read eagerly, 4 receive once more at
+/// Ready, 8 a receive buffer of the smallest size); then three lists, each behind its length: sizes
+/// of reads, of output buffers, of turns. The last turn has all the octets that are left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input<'a> {
+    /// Flags, four of them used.
+    pub flags: u8,
+    /// Octets of each read.
+    pub reads: &'a [u8],
+    /// Octets of each output buffer.
+    pub outs: &'a [u8],
+    /// Octets of each turn of the peer.
+    pub turns: &'a [u8],
+    /// What the peer sends.
+    pub octets: &'a [u8],
+}
+
+impl<'a> Arbitrary<'a> for Input<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let flags = u.arbitrary()?;
+        let mut list = || {
+            let length = u.arbitrary::<u8>()?;
+            u.bytes(usize::from(length % 16))
+        };
+        let (reads, outs, turns) = (list()?, list()?, list()?);
+        Ok(Self { flags, reads, outs, turns, octets: u.bytes(u.len())? })
+    }
+}
+
+impl Input<'_> {
+    /// The input that means this: a seed. Lists are cut at 15.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut input = vec![self.flags];
+        for list in [self.reads, self.outs, self.turns] {
+            let list = &list[..list.len().min(15)];
+            input.push(list.len() as u8);
+            input.extend(list);
+        }
+        input.extend(self.octets);
+        input
+    }
+
+    fn turns(&self) -> Vec<Vec<u8>> {
+        let (mut turns, mut rest) = (Vec::new(), self.octets);
+        for &size in self.turns {
+            let (turn, behind) = rest.split_at(rest.len().min(usize::from(size)));
+            turns.push(turn.to_vec());
+            rest = behind;
+        }
+        turns.push(rest.to_vec());
+        turns
+    }
+
+    fn run(&self) -> Run {
+        let sizes = |list: &[u8], none: usize| match list {
+            [] => vec![none],
+            list => list.iter().map(|&size| usize::from(size)).collect(),
+        };
+        Run {
+            reads: sizes(self.reads, usize::MAX),
+            outs: sizes(self.outs, ROOM),
+            plaintext: self.flags & 1 != 0,
+            eager: self.flags & 2 != 0,
+            ready: if self.flags & 4 == 0 { AtReady::Upgrade } else { AtReady::Receive },
+            capacity: (self.flags & 8 != 0).then_some(0),
+            ..Run::default()
+        }
+    }
+}
+
+/// Room for any one answer, in octets.
+const ROOM: usize = 4096;
+
+/// Plays one input of the fuzzer against the machine of this name in the table, and tells what it
+/// came to; `None` if it is too short to mean anything.
+///
+/// # Panics
+/// If any of this does not hold: the player's own checks (errors stick, `OutputFull` changes
+/// nothing, no call without progress); TLS begins only behind a legal go-ahead, and without residue
+/// where that is forbidden; an answer is of bounded size; and how the octets were cut changes
+/// nothing but whether a peer is caught speaking out of turn.
+pub fn negotiation<S: Role>(name: &str, data: &[u8]) -> Option<Played> {
+    let entry = S::entry(name).expect("a machine of the table");
+    let input = Input::arbitrary(&mut Unstructured::new(data)).ok()?;
+    Some(check(entry, &input.turns(), &input.run()))
+}
+
+/// Plays `turns` cut as `run` says, and whole.
+fn check<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
+    let cut = played(entry, turns, run);
+    // A careless caller's second look is no part of the comparison.
+    let careful = Run { ready: AtReady::Upgrade, ..run.clone() };
+    let whole = Run { plaintext: run.plaintext, ..Run::default() };
+    if run.ready == AtReady::Upgrade {
+        cut.agrees(&played(entry, turns, &whole), &turns);
+    } else {
+        played(entry, turns, &careful).agrees(&played(entry, turns, &whole), &turns);
+    }
+    cut
+}
+
+fn played<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
+    static DIALOGUES: OnceLock<Vec<Dialogue>> = OnceLock::new();
+    let dialogues = DIALOGUES.get_or_init(Dialogue::all);
+    let pinned = dialogues.iter().find(|dialogue| dialogue.file == entry.dialogue);
+    let machine = (entry.new)(pinned.expect("a dialogue").setting).expect("good names");
+    let played = play(machine, entry.again, turns, run);
+    assert!(played.fed <= total(turns));
+    assert!(played.sent.len() <= ROOM * (played.frames.len() + 1), "an answer without end");
+    match played.end {
+        Ok(()) => {
+            let last = played.frames.last().map_or(&[][..], Vec::as_slice);
+            assert!((entry.go_ahead)(last, &played.sent), "no go-ahead: {played:?}");
+            assert!(entry.residue == Residue::Tls || played.residue.is_empty(), "{played:?}");
+        }
+        Err(error) => assert!(
+            !matches!(error, Error::OutputFull | Error::Misuse(_) | Error::Tls(_)),
+            "{error:?} is not of the peer's making"
+        ),
+    }
+    played
+}
+
+/// A fuzz target: the role, and the machine's name in the table.
+#[cfg(feature = "libfuzzer")]
+#[macro_export]
+macro_rules! target {
+    ($role:ident, $name:literal) => {
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+            let _ = $crate::negotiation::<$crate::$role>($name, data);
+        });
+    };
+}
+
+#[cfg(feature = "libfuzzer")]
+#[doc(hidden)]
+pub use libfuzzer_sys;
+#[doc(hidden)]
+pub use starttls::negotiate::{Client, Server};
+
+/// Seeds for one machine: its dialogues and attacks, whole, octet by octet, and all at once.
+pub fn seeds<S: Role>(name: &str) -> Vec<Vec<u8>> {
+    let dialogues = Dialogue::of(name);
+    let mut peers: Vec<Vec<Vec<u8>>> =
+        dialogues.iter().map(|dialogue| dialogue.exchange(S::SPEAKER).peer).collect();
+    for attack in starttls_tests::attack::Attack::all() {
+        if attack.protocol == name && attack.to == S::SPEAKER {
+            peers.push(attack.exchange.peer);
+        }
+    }
+    let mut seeds = Vec::new();
+    for peer in peers {
+        let octets = peer.concat();
+        let sizes: Option<Vec<u8>> =
+            peer.iter().map(|turn| u8::try_from(turn.len()).ok()).collect();
+        for (flags, reads, outs, turns) in [
+            (0, &[][..], &[][..], sizes.as_deref().unwrap_or_default()),
+            (2, &[1], &[0, 9], sizes.as_deref().unwrap_or_default()),
+            (13, &[7, 200], &[60], &[]),
+        ] {
+            seeds.push(Input { flags, reads, outs, turns, octets: &octets }.encode());
+        }
+    }
+    seeds
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

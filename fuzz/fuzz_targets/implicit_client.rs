@@ -1,0 +1,3 @@
+//! Fuzzes the client of `implicit`.
+#![no_main]
+starttls_fuzz::target!(Client, "implicit");

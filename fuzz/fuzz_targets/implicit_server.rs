@@ -1,0 +1,3 @@
+//! Fuzzes the server of `implicit`.
+#![no_main]
+starttls_fuzz::target!(Server, "implicit");

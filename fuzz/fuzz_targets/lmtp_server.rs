@@ -1,0 +1,3 @@
+//! Fuzzes the server of `lmtp`.
+#![no_main]
+starttls_fuzz::target!(Server, "lmtp");

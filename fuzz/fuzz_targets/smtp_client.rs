@@ -1,0 +1,3 @@
+//! Fuzzes the client of `smtp`.
+#![no_main]
+starttls_fuzz::target!(Client, "smtp");

@@ -1,0 +1,3 @@
+//! Fuzzes the server of `smtp`.
+#![no_main]
+starttls_fuzz::target!(Server, "smtp");
