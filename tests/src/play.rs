@@ -341,6 +341,9 @@ fn finish<M: Negotiate>(
                 assert_eq!(negotiation.process(&mut recv, &mut out), Err(error));
                 assert!(out.is_empty() && recv.len() == before, "{error:?} is not the end");
                 assert_eq!(negotiation.close_received(), error);
+                let shown = negotiation.untrusted_text(&recv).map(|text| text.untrusted_octets());
+                assert_eq!(shown, played.untrusted.as_deref(), "a refusal stays to be shown");
+                assert_eq!(negotiation.plaintext_reason(), played.plaintext);
             }
             let seen = negotiation.machine().seen.borrow().clone();
             assert_eq!(negotiation.upgrade(recv).map(|_| ()), Err(error));
