@@ -311,7 +311,7 @@ impl<'a> Submission<'a> {
     pub fn close_received(&mut self) -> Result<(), Error> {
         self.check_sound()?;
         let leaving = self.asked == Asked::Quit && self.outstanding == 1;
-        if leaving && self.transaction.is_none() {
+        if leaving {
             self.step = Step::Over;
         }
         match self.step {

@@ -114,6 +114,15 @@ fn scram_limits() {
 }
 
 #[test]
+fn challenges_are_one_line() {
+    let script = [
+        (EHLO, &*hello("AUTH LOGIN")),
+        ("AUTH LOGIN\r\n", "334-VXNlcm5hbWU6\r\n334 VXNlcm5hbWU6\r\n"),
+    ];
+    case(PASSWORD).check(&script, &["a message is malformed"]);
+}
+
+#[test]
 fn bearer_tokens() {
     // RFC 7628 §4.1, without host and port.
     let auth = "AUTH OAUTHBEARER bixhPXVzZXJAZXhhbXBsZS5vcmcsAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNr\

@@ -56,6 +56,10 @@ fn two_waits_with_bdat_after_ehlo_and_greeting_one_more() {
     let told = ["recipient 0", "delivered: 250 queued", "mail done", "done"];
     Case { greeting: true, ..Case::new(&[(sized(TO), true)]) }.check(&script, &told);
     Case::new(&[(sized(TO), true)]).check(&script[1..], &told);
+    // As large as both sides let it be.
+    let limits = Limits { bdat: 21, ..Limits::default() };
+    let hello = CHUNKING.replace("1000", "21");
+    Case { limits, ..Case::new(&[(sized(TO), true)]) }.check(&[(EHLO, &hello), script[2]], &told);
 }
 
 #[test]
@@ -65,9 +69,9 @@ fn data_beyond_the_limit_or_with_size_unknown_or_zero() {
     };
     let told = ["recipient 0", "delivered: 250 queued", "mail done", "done"];
     let quit = format!("{STUFFED}QUIT\r\n");
-    let limits = Limits { bdat: 20, ..Limits::default() };
+    let limits = |bdat| Limits { bdat, ..Limits::default() };
     let (go, queued) = ("250 ok\r\n250 ok\r\n354 go\r\n", "250 queued\r\n221 bye\r\n");
-    Case { limits, ..Case::new(&[(sized(TO), true)]) }
+    Case { limits: limits(20), ..Case::new(&[(sized(TO), true)]) }
         .check(&[(EHLO, CHUNKING), (&mail(" SIZE=21"), go), (&quit, queued)], &told);
     Case::new(&[(envelope(TO), true)])
         .check(&[(EHLO, CHUNKING), (&mail(""), go), (&quit, queued)], &told);

@@ -264,6 +264,42 @@ fn capabilities_come_from_ehlo() {
 }
 
 #[test]
+fn a_refused_hello_offers_nothing() {
+    let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
+    let mut storage = [0; 512];
+    submission.process(Decrypted::new(b""), &mut Out::new(&mut storage)).unwrap();
+    let hello = b"550-no\r\n550-PIPELINING\r\n550 no\r\n";
+    submission.process(Decrypted::new(hello), &mut Out::new(&mut storage)).unwrap();
+    assert_eq!(submission.capabilities(), Capabilities::default());
+}
+
+#[test]
+fn an_idle_session_is_not_over() {
+    let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
+    let mut storage = [0; 512];
+    submission.mail(envelope(&["b@example.org"]), false).unwrap();
+    let mut play = |submission: &mut Submission<'_>, input: &str| {
+        let mut out = Out::new(&mut storage);
+        let (_, event) = submission.process(Decrypted::new(input.as_bytes()), &mut out).unwrap();
+        tell(event)
+    };
+    for input in ["", "250 c\r\n", "250 ok\r\n", "250 ok\r\n", "", "354 go\r\n"] {
+        play(&mut submission, input);
+    }
+    submission.end_body().unwrap();
+    play(&mut submission, "");
+    assert!(submission.in_doubt());
+    assert_eq!(play(&mut submission, "250 ok\r\n").as_deref(), Some("delivered: 250 ok"));
+    assert!(!submission.in_doubt());
+    assert_eq!(play(&mut submission, "").as_deref(), Some("mail done"));
+    assert_eq!(play(&mut submission, "").as_deref(), Some("ready"));
+    let told = submission.process(Decrypted::new(b""), &mut Out::new(&mut storage));
+    assert_eq!(told, Ok((0, Event::NeedInput)));
+    assert_eq!(submission.close_received(), Err(Error::Truncated));
+    assert_eq!(submission.quit(), Err(Error::Truncated));
+}
+
+#[test]
 fn it_is_small_and_silent() {
     assert!(size_of::<Submission<'_>>() < 4500, "{}", size_of::<Submission<'_>>());
     let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
