@@ -2,10 +2,11 @@
 //! RFC 6409) and LMTP (RFC 2033).
 //!
 //! ```text
-//!  (220 ─►) EHLO ──250──► AUTH ⇄ 334 ──235──► Ready ──► MAIL RCPT… ──► DATA ─354─► body . ──► MailDone
-//!             │             │                  ▲  │        │     │     BDAT n LAST body  │        │
-//!             └─────────────┴─► refused ─► QUIT┼──┘        └─────┴─► refused ─► RSET ─────┘        │
-//!                                              └──────────────────────────────────────────────────┘
+//! [220 ─►] EHLO ─250─► AUTH ⇄ 334 ─235─► Ready ─► MAIL RCPT… ─┬► DATA ─354─► body . ─┬─► MailDone
+//!   │       │                │             ▲                  └► BDAT n LAST body ───┤      │
+//!   └───────┴──── refused ───┴─► QUIT ◄────┼──── quit                    refused ◄───┘      │
+//!                                          ├───────────────────── RSET ◄────┘               │
+//!                                          └────────────────────────────────────────────────┘
 //! ```
 //!
 //! The machine takes octets that came out of TLS ([`Decrypted`]) and yields octets to be sent

@@ -4,7 +4,6 @@ use super::*;
 
 const PIPELINING: &str = "250-mx\r\n250 PIPELINING\r\n";
 const MAIL: &str = "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n";
-const TO: &[&str] = &["b@example.org"];
 
 fn case(greeting: bool) -> Case<'static> {
     const MAILS: &[(Envelope<'_>, bool)] = &[(

@@ -2,6 +2,7 @@
 //! every split of the input and small outputs.
 
 mod hostile;
+mod lmtp;
 mod login;
 mod mails;
 
@@ -25,6 +26,8 @@ pub(super) struct Case<'a> {
 }
 
 pub(super) const EHLO: &str = "EHLO client.example.org\r\n";
+pub(super) const CHUNKING: &str = "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 CHUNKING\r\n";
+pub(super) const TO: &[&str] = &["b@example.org"];
 pub(super) const MESSAGE: &str = "Subject: hi\n\n.dot\n";
 pub(super) const STUFFED: &str = "Subject: hi\r\n\r\n..dot\r\n.\r\n";
 
@@ -37,6 +40,11 @@ pub(super) fn envelope<'a>(to: &'a [&'a str]) -> Envelope<'a> {
         utf8: false,
         require: Require::Any,
     }
+}
+
+/// With the size of [`MESSAGE`].
+pub(super) fn sized<'a>(to: &'a [&'a str]) -> Envelope<'a> {
+    Envelope { size: Some(21), ..envelope(to) }
 }
 
 impl<'a> Case<'a> {
