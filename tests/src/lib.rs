@@ -11,3 +11,8 @@ pub mod play;
 pub mod sessions;
 pub mod table;
 mod watch;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
