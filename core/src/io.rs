@@ -12,6 +12,7 @@ use crate::tls::TlsFailure;
 
 /// A failure on the way to a channel.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The transport failed, or the deadline passed ([`io::ErrorKind::TimedOut`]).
     Transport(io::Error),

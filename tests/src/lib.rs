@@ -8,4 +8,11 @@ pub mod pair;
 pub mod peers;
 pub mod pki;
 pub mod play;
+pub mod sessions;
 pub mod table;
+mod watch;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

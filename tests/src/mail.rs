@@ -11,8 +11,8 @@ use starttls::submission::{Exchange, ExchangeStep, Report, Submission};
 use starttls::tls::{ClientTls, ServerTls};
 use starttls::wire::Out;
 
-use crate::pair::{Heap, machines};
 use crate::pki::NAME;
+use crate::sessions::{Heap, machines};
 
 /// Who may log in.
 pub const ACCOUNT: Account<'static> = Account { user: "user@example.org", password: "secret" };

@@ -1,196 +1,86 @@
-//! A client's session and a server's, joined by two pipes that cut the octets as they please.
+//! Two machines against each other, over two pipes that cut what they carry.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use starttls::negotiate::{Negotiate, Negotiation, Status};
+use starttls::wire::{Clear, Out, RecvBuf};
 
-use rustls::{ClientConfig, ServerConfig};
-use starttls::Error;
-use starttls::negotiate::Negotiate;
-use starttls::protocol::{ClientMachine, Names, Scheme, ServerMachine, scheme};
-use starttls::session::{Event, RECEIVE_BUFFER, Session};
-use starttls::tls::{ClientTls, ServerTls};
-
-use crate::pki::NAME;
-
-/// A session over buffers on the heap.
-pub type Heap<N> = Session<N, Vec<u8>, Vec<u8>>;
-
-/// Sizes of everything that may be cut.
-#[derive(Clone, Copy, Debug)]
-pub struct Cut {
-    /// Octets moved at a time.
-    pub chunk: usize,
-    /// Octets of each send buffer.
-    pub send: usize,
-    /// Octets of each receive buffer.
-    pub receive: usize,
+/// Plays two machines against each other; `to_server` and `to_client` are the sizes of reads.
+/// What the client sent, and what the server sent, up to the hand-over of both.
+///
+/// # Panics
+/// If they do not both reach it, with every octet read.
+pub fn pair<C: Negotiate, S: Negotiate>(
+    client: C,
+    server: S,
+    to_server: &[usize],
+    to_client: &[usize],
+) -> (Vec<u8>, Vec<u8>) {
+    let (mut to_server, mut to_client) = (Pipe::new(to_server), Pipe::new(to_client));
+    let (mut client_storage, mut server_storage) =
+        (vec![0; client.max_frame()], vec![0; server.max_frame()]);
+    let mut client = End { negotiation: Negotiation::new(client), ready: false };
+    let mut server = End { negotiation: Negotiation::new(server), ready: false };
+    let (mut at_client, mut at_server) =
+        (RecvBuf::new(&mut client_storage), RecvBuf::new(&mut server_storage));
+    while !(client.ready && server.ready) {
+        let moved = [
+            client.step(&mut at_client, &mut to_client, &mut to_server),
+            server.step(&mut at_server, &mut to_server, &mut to_client),
+        ];
+        assert!(moved.contains(&true), "both wait");
+    }
+    assert_eq!((to_server.read, to_client.read), (to_server.all.len(), to_client.all.len()));
+    for (negotiated, side) in [
+        (client.negotiation.upgrade(at_client).map(|(upgrade, _)| upgrade), "client"),
+        (server.negotiation.upgrade(at_server).map(|(upgrade, _)| upgrade), "server"),
+    ] {
+        assert!(negotiated.expect(side).into_recv().is_empty(), "{side}");
+    }
+    (to_server.all, to_client.all)
 }
 
-impl Default for Cut {
-    fn default() -> Self {
-        Self { chunk: usize::MAX, send: 4096, receive: RECEIVE_BUFFER }
-    }
+struct Pipe<'r> {
+    all: Vec<u8>,
+    read: usize,
+    reads: &'r [usize],
 }
 
-/// The machines for a URL scheme.
-pub fn machines(name: &str) -> (ClientMachine<'static>, ServerMachine<'static>) {
-    let scheme: Scheme = scheme(name).unwrap();
-    let client = Names { own: "client.example.org", extensions: &[] };
-    let server = Names { own: NAME, extensions: &["SIZE 1000000", "8BITMIME"] };
-    (scheme.client(client).unwrap(), scheme.server(server).unwrap())
-}
-
-/// One end and the octets on their way to it.
-pub struct End<N> {
-    /// The session.
-    pub session: Heap<N>,
-    /// Octets on their way to it.
-    pub wire: VecDeque<u8>,
-    /// Whether the peer's transport has ended behind them.
-    pub closed: bool,
-    /// Everything it said.
-    pub events: Vec<Result<Event, Error>>,
-    /// Decrypted octets.
-    pub data: Vec<u8>,
-}
-
-impl<N: Negotiate> End<N> {
-    fn new(session: Heap<N>) -> Self {
-        Self { session, wire: VecDeque::new(), closed: false, events: vec![], data: vec![] }
-    }
-
-    /// Takes in up to `chunk` octets, processes, and reports what changed.
-    fn turn(&mut self, chunk: usize, out: &mut VecDeque<u8>) -> bool {
-        let mut moved = false;
-        let spare = self.session.spare_mut();
-        let n = spare.len().min(chunk).min(self.wire.len());
-        for octet in &mut spare[..n] {
-            *octet = self.wire.pop_front().unwrap();
-        }
-        if n > 0 || (self.closed && self.wire.is_empty()) {
-            self.session.received(n).unwrap();
-            moved |= n > 0;
-        }
-        loop {
-            let event = self.session.process();
-            if let Ok(Event::Data) = event {
-                let mut buffer = [0; 1000];
-                let n = self.session.read(&mut buffer);
-                assert!(n > 0);
-                self.data.extend_from_slice(&buffer[..n]);
-                moved = true;
-            } else if self.events.last() != Some(&event)
-                && !matches!(event, Ok(Event::NeedInput | Event::Transmit))
-            {
-                self.events.push(event);
-                moved = true;
-            }
-            if !matches!(event, Ok(Event::Data | Event::Established)) {
-                break;
-            }
-        }
-        let n = self.session.transmit().len().min(chunk);
-        out.extend(&self.session.transmit()[..n]);
-        self.session.transmitted(n).unwrap();
-        moved | (n > 0)
-    }
-
-    /// Whether the channel came up.
-    pub fn is_up(&self) -> bool {
-        self.events.contains(&Ok(Event::Established))
-    }
-
-    /// The last thing that happened.
-    pub fn last(&self) -> Result<Event, Error> {
-        *self.events.last().expect("something happened")
+impl<'r> Pipe<'r> {
+    fn new(reads: &'r [usize]) -> Self {
+        Self { all: Vec::new(), read: 0, reads }
     }
 }
 
-/// Both ends.
-pub struct Pair {
-    /// The client's end.
-    pub client: End<ClientMachine<'static>>,
-    /// The server's end.
-    pub server: End<ServerMachine<'static>>,
-    cut: Cut,
+struct End<M> {
+    negotiation: Negotiation<M>,
+    ready: bool,
 }
 
-impl Pair {
-    /// A pair for a URL scheme.
-    pub fn new(scheme: &str, client: ClientConfig, server: ServerConfig, cut: Cut) -> Self {
-        Self::with(scheme, &ClientTls::new(Arc::new(client)), server, cut)
-    }
-
-    /// The same with the client's policy.
-    pub fn with(scheme: &str, client: &ClientTls, server: ServerConfig, cut: Cut) -> Self {
-        let (input, output) = (|| vec![0; cut.receive], || vec![0; cut.send]);
-        let (c, s) = machines(scheme);
-        let server = ServerTls::new(Arc::new(server)).unwrap();
-        Self {
-            client: End::new(Session::client(c, client, NAME, input(), output()).unwrap()),
-            server: End::new(Session::server(s, &server, input(), output()).unwrap()),
-            cut,
+impl<M: Negotiate> End<M> {
+    /// One call, or one read; `false` if there is nothing to do.
+    fn step(
+        &mut self,
+        recv: &mut RecvBuf<'_, Clear>,
+        from: &mut Pipe<'_>,
+        to: &mut Pipe<'_>,
+    ) -> bool {
+        if self.ready {
+            return false;
         }
-    }
-
-    /// Runs until nothing moves.
-    pub fn run(&mut self) {
-        for _ in 0..10_000_000 {
-            let client = self.client.turn(self.cut.chunk, &mut self.server.wire);
-            let server = self.server.turn(self.cut.chunk, &mut self.client.wire);
-            if !client && !server {
-                return;
-            }
+        let mut storage = [0; 4096];
+        let mut out = Out::new(&mut storage);
+        let status = self.negotiation.process(recv, &mut out).expect("peers of one mind");
+        to.all.extend_from_slice(out.octets());
+        self.ready = status == Status::Ready;
+        if status != Status::NeedInput {
+            return true;
         }
-        panic!("no end in sight: {:?} {:?}", self.client.session, self.server.session);
-    }
-
-    /// One turn of the client alone, its octets to `out`.
-    pub fn client_turn(&mut self, out: &mut VecDeque<u8>) {
-        self.client.turn(usize::MAX, out);
-    }
-
-    /// What the server answers to what is on its wire, cut to `left` octets, which are counted
-    /// down; empty is the end of the transport.
-    pub fn server_says(&mut self, left: &mut usize) -> Vec<u8> {
-        let mut out = VecDeque::new();
-        while self.server.turn(usize::MAX, &mut out) {}
-        let n = out.len().min(*left);
-        *left -= n;
-        out.into_iter().take(n).collect()
-    }
-
-    /// Runs until both channels are up.
-    pub fn establish(mut self) -> Self {
-        self.run();
-        assert!(self.client.is_up(), "client: {:?}", self.client.events);
-        assert!(self.server.is_up(), "server: {:?}", self.server.events);
-        self
-    }
-
-    /// Writes all of `data` on the client's side, running both ends.
-    pub fn client_writes(&mut self, data: &[u8]) {
-        let mut rest = data;
-        while !rest.is_empty() {
-            let n = self.client.session.write(rest).unwrap();
-            rest = &rest[n..];
-            if n == 0 {
-                self.run();
-            }
+        let unread = &from.all[from.read..];
+        let size = from.reads.first().copied().unwrap_or(usize::MAX).max(1);
+        let n = recv.fill(&unread[..unread.len().min(size)]);
+        if n > 0 && from.reads.len() > 1 {
+            from.reads = &from.reads[1..];
         }
-        self.run();
-    }
-
-    /// Writes all of `data` on the server's side, running both ends.
-    pub fn server_writes(&mut self, data: &[u8]) {
-        let mut rest = data;
-        while !rest.is_empty() {
-            let n = self.server.session.write(rest).unwrap();
-            rest = &rest[n..];
-            if n == 0 {
-                self.run();
-            }
-        }
-        self.run();
+        from.read += n;
+        n > 0
     }
 }

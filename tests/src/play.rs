@@ -9,9 +9,10 @@ use std::cell::RefCell;
 
 use starttls::Error;
 use starttls::error::{Misbehaviour, Misuse, Refusal};
-use starttls::negotiate::{AllowPlaintext, Negotiate, Negotiation, Next, Residue, Status};
-use starttls::protocol::Row;
-use starttls::wire::{Clear, Frame, Out, RecvBuf};
+use starttls::negotiate::{AllowPlaintext, Negotiate, Negotiation, Status};
+use starttls::wire::{Clear, Out, RecvBuf};
+
+use crate::watch::{Seen, Watch};
 
 /// How a run is driven.
 #[derive(Clone, Debug)]
@@ -340,6 +341,9 @@ fn finish<M: Negotiate>(
                 assert_eq!(negotiation.process(&mut recv, &mut out), Err(error));
                 assert!(out.is_empty() && recv.len() == before, "{error:?} is not the end");
                 assert_eq!(negotiation.close_received(), error);
+                let shown = negotiation.untrusted_text(&recv).map(|text| text.untrusted_octets());
+                assert_eq!(shown, played.untrusted.as_deref(), "a refusal stays to be shown");
+                assert_eq!(negotiation.plaintext_reason(), played.plaintext);
             }
             let seen = negotiation.machine().seen.borrow().clone();
             assert_eq!(negotiation.upgrade(recv).map(|_| ()), Err(error));
@@ -391,155 +395,6 @@ impl Transport<'_> {
         self.at += n;
         self.fed += n;
         true
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    frames: Vec<Vec<u8>>,
-    examined: usize,
-}
-
-/// A machine, and a record of what its driver shows it.
-#[derive(Debug)]
-struct Watch<M> {
-    machine: M,
-    again: (usize, usize),
-    seen: RefCell<Seen>,
-}
-
-impl<M: Negotiate> Negotiate for Watch<M> {
-    type Side = M::Side;
-
-    fn row(&self) -> &'static Row {
-        self.machine.row()
-    }
-
-    fn max_frame(&self) -> usize {
-        self.machine.max_frame()
-    }
-
-    fn residue(&self) -> Residue {
-        self.machine.residue()
-    }
-
-    fn allow_plaintext(&mut self) {
-        self.machine.allow_plaintext();
-    }
-
-    fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
-        self.machine.start(out)
-    }
-
-    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
-        assert!(scanned <= input.len() && input.len() <= self.max_frame());
-        let found = self.machine.frame(input, scanned);
-        let end = match found {
-            Ok(Frame::Whole(length)) => {
-                assert!((1..=input.len()).contains(&length), "a frame of {length}");
-                length
-            }
-            _ => input.len(),
-        };
-        self.seen.borrow_mut().examined += end - scanned;
-        // What was examined before may have become anything: it is not looked at again.
-        let (front, back) = self.again;
-        if front + back < scanned {
-            let mut poisoned = input.to_vec();
-            poisoned[front..scanned - back].fill(b'\n');
-            assert_eq!(self.machine.frame(&poisoned, scanned), found, "examined twice");
-        }
-        found
-    }
-
-    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
-        let next = self.machine.process(frame, behind, out);
-        if next != Err(Error::OutputFull) {
-            self.seen.borrow_mut().frames.push(frame.to_vec());
-        }
-        next
-    }
-}
-
-/// Plays two machines against each other; `to_server` and `to_client` are the sizes of reads.
-/// What the client sent, and what the server sent, up to the hand-over of both.
-///
-/// # Panics
-/// If they do not both reach it, with every octet read.
-pub fn pair<C: Negotiate, S: Negotiate>(
-    client: C,
-    server: S,
-    to_server: &[usize],
-    to_client: &[usize],
-) -> (Vec<u8>, Vec<u8>) {
-    let (mut to_server, mut to_client) = (Pipe::new(to_server), Pipe::new(to_client));
-    let (mut client_storage, mut server_storage) =
-        (vec![0; client.max_frame()], vec![0; server.max_frame()]);
-    let mut client = End { negotiation: Negotiation::new(client), ready: false };
-    let mut server = End { negotiation: Negotiation::new(server), ready: false };
-    let (mut at_client, mut at_server) =
-        (RecvBuf::new(&mut client_storage), RecvBuf::new(&mut server_storage));
-    while !(client.ready && server.ready) {
-        let moved = [
-            client.step(&mut at_client, &mut to_client, &mut to_server),
-            server.step(&mut at_server, &mut to_server, &mut to_client),
-        ];
-        assert!(moved.contains(&true), "both wait");
-    }
-    assert_eq!((to_server.read, to_client.read), (to_server.all.len(), to_client.all.len()));
-    for (negotiated, side) in [
-        (client.negotiation.upgrade(at_client).map(|(upgrade, _)| upgrade), "client"),
-        (server.negotiation.upgrade(at_server).map(|(upgrade, _)| upgrade), "server"),
-    ] {
-        assert!(negotiated.expect(side).into_recv().is_empty(), "{side}");
-    }
-    (to_server.all, to_client.all)
-}
-
-struct Pipe<'r> {
-    all: Vec<u8>,
-    read: usize,
-    reads: &'r [usize],
-}
-
-impl<'r> Pipe<'r> {
-    fn new(reads: &'r [usize]) -> Self {
-        Self { all: Vec::new(), read: 0, reads }
-    }
-}
-
-struct End<M> {
-    negotiation: Negotiation<M>,
-    ready: bool,
-}
-
-impl<M: Negotiate> End<M> {
-    /// One call, or one read; `false` if there is nothing to do.
-    fn step(
-        &mut self,
-        recv: &mut RecvBuf<'_, Clear>,
-        from: &mut Pipe<'_>,
-        to: &mut Pipe<'_>,
-    ) -> bool {
-        if self.ready {
-            return false;
-        }
-        let mut storage = [0; 4096];
-        let mut out = Out::new(&mut storage);
-        let status = self.negotiation.process(recv, &mut out).expect("peers of one mind");
-        to.all.extend_from_slice(out.octets());
-        self.ready = status == Status::Ready;
-        if status != Status::NeedInput {
-            return true;
-        }
-        let unread = &from.all[from.read..];
-        let size = from.reads.first().copied().unwrap_or(usize::MAX).max(1);
-        let n = recv.fill(&unread[..unread.len().min(size)]);
-        if n > 0 && from.reads.len() > 1 {
-            from.reads = &from.reads[1..];
-        }
-        from.read += n;
-        n > 0
     }
 }
 

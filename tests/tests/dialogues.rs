@@ -2,7 +2,8 @@
 
 use starttls::negotiate::{Client, Residue, Server};
 use starttls_tests::dialogue::{Dialogue, Speaker};
-use starttls_tests::play::{Played, Run, pair, play};
+use starttls_tests::pair::pair;
+use starttls_tests::play::{Played, Run, play};
 use starttls_tests::table::{Entry, Role};
 
 fn text(turns: &[Vec<u8>]) -> Vec<String> {

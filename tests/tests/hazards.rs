@@ -11,8 +11,8 @@ use starttls::error::{Misuse, TlsError};
 use starttls::protocol::ClientMachine;
 use starttls::session::{Event, MIN_SEND_BUFFER, RECEIVE_BUFFER, Session};
 use starttls::tls::ClientTls;
-use starttls_tests::pair::{Cut, Heap, Pair, machines};
 use starttls_tests::pki::{NAME, Pki};
+use starttls_tests::sessions::{Cut, Heap, Pair, machines};
 
 /// Our client over implicit TLS against a buffered server.
 struct Mixed {

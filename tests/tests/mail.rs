@@ -110,7 +110,7 @@ fn a_message_that_is_not_as_declared_is_never_complete() {
 #[test]
 fn no_credentials_for_a_server_that_is_not_verified() {
     use starttls::tls::ClientTls;
-    use starttls_tests::pair::{Heap, machines};
+    use starttls_tests::sessions::{Heap, machines};
     use std::sync::Arc;
 
     let (ours, theirs) = (Pki::default(), Pki::default());

@@ -101,7 +101,7 @@ fn postfix_takes_mail_by_every_door_and_mechanism() {
         for (scheme, port) in
             [("submission", postfix.submission), ("submissions", postfix.submissions)]
         {
-            let order = Order::new(scheme, port, to).login(credentials.clone());
+            let order = Order::new(scheme, port, to).login(credentials);
             let report = order.send(&ca, MESSAGE);
             assert!(report.is_delivered(), "{scheme} {credentials:?} {report:?}");
             sent += 1;

@@ -7,8 +7,8 @@ use rustls::version::{TLS12, TLS13};
 use starttls::error::{Error, Misuse, TlsError};
 use starttls::session::{Event, MIN_SEND_BUFFER};
 use starttls::tls::{ClientTls, Security, ServerTls, Version};
-use starttls_tests::pair::{Cut, Pair};
 use starttls_tests::pki::Pki;
+use starttls_tests::sessions::{Cut, Pair};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 const SCHEMES: [&str; 4] = ["smtp", "lmtp", "smtps", "submission"];

@@ -200,8 +200,8 @@ impl Submission<'_> {
             (Step::Content, Some(_)) => (Asked::Data, Step::Wait),
             (Step::End, Some(mail)) => {
                 mail.sent = true;
-                mail.quit_rides = mail.then_quit && self.offered.pipelining;
-                let next = if mail.quit_rides { Step::Quit } else { Step::Wait };
+                mail.quit_follows = mail.then_quit;
+                let next = if mail.quit_follows { Step::Quit } else { Step::Wait };
                 if mail.is_chunk() {
                     // The reply is due since BDAT, and may have come already.
                     let answered = mail.answered;

@@ -2,10 +2,11 @@
 //! RFC 6409) and LMTP (RFC 2033).
 //!
 //! ```text
-//!  (220 ─►) EHLO ──250──► AUTH ⇄ 334 ──235──► Ready ──► MAIL RCPT… ──► DATA ─354─► body . ──► MailDone
-//!             │             │                  ▲  │        │     │     BDAT n LAST body  │        │
-//!             └─────────────┴─► refused ─► QUIT┼──┘        └─────┴─► refused ─► RSET ─────┘        │
-//!                                              └──────────────────────────────────────────────────┘
+//! [220 ─►] EHLO ─250─► AUTH ⇄ 334 ─235─► Ready ─► MAIL RCPT… ─┬► DATA ─354─► body . ─┬─► MailDone
+//!   │       │                │             ▲                  └► BDAT n LAST body ───┤      │
+//!   └───────┴──── refused ───┴─► QUIT ◄────┼──── quit                    refused ◄───┘      │
+//!                                          ├───────────────────── RSET ◄────┘               │
+//!                                          └────────────────────────────────────────────────┘
 //! ```
 //!
 //! The machine takes octets that came out of TLS ([`Decrypted`]) and yields octets to be sent
@@ -337,7 +338,7 @@ impl<'a> Submission<'a> {
     pub fn close_received(&mut self) -> Result<(), Error> {
         self.check_sound()?;
         let leaving = self.asked == Asked::Quit && self.outstanding == 1;
-        if leaving && self.transaction.is_none() {
+        if leaving {
             self.step = Step::Over;
         }
         match self.step {

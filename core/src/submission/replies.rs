@@ -219,7 +219,7 @@ impl Submission<'_> {
         if matches!(self.step, Step::Body | Step::End) {
             return;
         }
-        if !mail.quit_rides {
+        if !mail.quit_follows {
             if mail.then_quit {
                 self.step = Step::Quit;
             } else if mail.stuck && !mail.sender_refused {

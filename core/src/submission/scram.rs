@@ -316,7 +316,7 @@ mod tests {
             (alloc::format!("{more},s=*,i=4096"), Misbehaviour::Malformed),
             (alloc::format!("{more},i=4096,s=W22Z"), Misbehaviour::Malformed),
             (alloc::format!("{ours},s=W22Z,i=4096"), Misbehaviour::Malformed),
-            (alloc::format!("r=xOprNGfwEbeRWgbNEkqOx,s=W22Z,i=4096"), Misbehaviour::Malformed),
+            ("r=xOprNGfwEbeRWgbNEkqOx,s=W22Z,i=4096".into(), Misbehaviour::Malformed),
             (alloc::format!("m=1,{more},s=W22Z,i=4096"), Misbehaviour::Malformed),
             (alloc::format!("{ours}{:300},s=W22Z,i=4096", "x"), Misbehaviour::Malformed),
             (alloc::format!("{ours}{},s=W22Z,i=4096", "x".repeat(300)), Misbehaviour::Malformed),

@@ -24,8 +24,8 @@ pub(super) struct Transaction<'a> {
     pub(super) answered: bool,
     /// It ended before the server got the message, so that RSET is needed.
     pub(super) stuck: bool,
-    /// QUIT goes out behind the message, without a wait.
-    pub(super) quit_rides: bool,
+    /// QUIT goes out behind the message, or did.
+    pub(super) quit_follows: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -41,7 +41,7 @@ impl<'a> Transaction<'a> {
             sent: false,
             answered: false,
             stuck: false,
-            quit_rides: false,
+            quit_follows: false,
         }
     }
 

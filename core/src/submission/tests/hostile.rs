@@ -4,7 +4,6 @@ use super::*;
 
 const PIPELINING: &str = "250-mx\r\n250 PIPELINING\r\n";
 const MAIL: &str = "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n";
-const TO: &[&str] = &["b@example.org"];
 
 fn case(greeting: bool) -> Case<'static> {
     const MAILS: &[(Envelope<'_>, bool)] = &[(
@@ -226,6 +225,11 @@ fn service_closing() {
         &["message refused: 421=4.3.2 4.3.2 bye|now", "mail done", "done"],
     );
     Case::new(&[]).check_whole(&[(EHLO, "250 mx\r\n421 bye\r\n")], &["done"]);
+    // In answer to RSET: the message's fate was told.
+    Case::new(&[(envelope(TO), false)]).check(
+        &[ehlo, (MAIL, "250 ok\r\n250 ok\r\n550 spam\r\n"), ("RSET\r\n", bye)],
+        &["recipient 0", "message refused: 550 spam", "mail done", "done"],
+    );
     // Instead of the message.
     case(false).check_whole(
         &[ehlo, (MAIL, "250 ok\r\n250 ok\r\n354 go\r\n421 bye\r\n")],
@@ -310,4 +314,26 @@ fn nonsense_ends() {
         assert!(!submission.in_doubt() || end.is_err());
     }
     assert!(done > 0 && failed > 0, "{done} {failed}");
+}
+
+#[test]
+fn half_a_goodbye_holds_the_next_mail() {
+    let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
+    let mut storage = [0; 512];
+    let mut play = |submission: &mut Submission<'_>, input: &str| {
+        let mut out = Out::new(&mut storage);
+        let (_, event) = submission.process(Decrypted::new(input.as_bytes()), &mut out).unwrap();
+        (tell(event), out.len())
+    };
+    let told = |event: &str| (Some(String::from(event)), 0);
+    assert_eq!(play(&mut submission, ""), (None, 8));
+    assert_eq!(play(&mut submission, "250 mx\r\n"), told("ready"));
+    assert_eq!(play(&mut submission, "421-by"), (None, 0));
+    submission.mail(envelope(TO), true).unwrap();
+    assert_eq!(play(&mut submission, "e\r\n"), (None, 0));
+    assert_eq!(play(&mut submission, ""), (None, 0));
+    assert_eq!(play(&mut submission, "421 now\r\n"), told("message refused: 421 bye|now"));
+    assert_eq!(play(&mut submission, ""), told("mail done"));
+    assert_eq!(play(&mut submission, ""), told("done"));
+    assert_eq!(submission.close_received(), Ok(()));
 }

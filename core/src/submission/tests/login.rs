@@ -27,6 +27,23 @@ fn plain() {
 }
 
 #[test]
+fn once_is_enough() {
+    let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
+    submission.login(PASSWORD, &mut |_| Ok(())).unwrap();
+    let mut storage = [0; 512];
+    let mut play = |input: &str| {
+        let mut out = Out::new(&mut storage);
+        let (_, event) = submission.process(Decrypted::new(input.as_bytes()), &mut out).unwrap();
+        tell(event)
+    };
+    for input in ["", "250-c\r\n250 AUTH PLAIN\r\n"] {
+        assert_eq!(play(input), None);
+    }
+    assert_eq!(play("235 ok\r\n").as_deref(), Some("ready"));
+    assert_eq!(submission.login(PASSWORD, &mut |_| Ok(())), Err(Misuse::Phase.into()));
+}
+
+#[test]
 fn login_in_three_steps() {
     case(PASSWORD).check(
         &[
@@ -111,6 +128,15 @@ fn scram_limits() {
             &["a message is malformed"],
         );
     }
+}
+
+#[test]
+fn challenges_are_one_line() {
+    let script = [
+        (EHLO, &*hello("AUTH LOGIN")),
+        ("AUTH LOGIN\r\n", "334-VXNlcm5hbWU6\r\n334 VXNlcm5hbWU6\r\n"),
+    ];
+    case(PASSWORD).check(&script, &["a message is malformed"]);
 }
 
 #[test]

@@ -4,14 +4,8 @@ use super::*;
 
 const PLAIN: &str = "250-mx\r\n250 SIZE 1000\r\n";
 const PIPELINING: &str = "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n";
-const CHUNKING: &str = "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 CHUNKING\r\n";
 const MAIL: &str = "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n";
-const TO: &[&str] = &["b@example.org"];
 const TWO: &[&str] = &["b@example.org", "c@example.org"];
-
-fn sized<'a>(to: &'a [&'a str]) -> Envelope<'a> {
-    Envelope { size: Some(21), ..envelope(to) }
-}
 
 fn all<'a>(to: &'a [&'a str]) -> Envelope<'a> {
     Envelope { require: Require::All, ..envelope(to) }
@@ -56,6 +50,10 @@ fn two_waits_with_bdat_after_ehlo_and_greeting_one_more() {
     let told = ["recipient 0", "delivered: 250 queued", "mail done", "done"];
     Case { greeting: true, ..Case::new(&[(sized(TO), true)]) }.check(&script, &told);
     Case::new(&[(sized(TO), true)]).check(&script[1..], &told);
+    // As large as both sides let it be.
+    let limits = Limits { bdat: 21, ..Limits::default() };
+    let hello = CHUNKING.replace("1000", "21");
+    Case { limits, ..Case::new(&[(sized(TO), true)]) }.check(&[(EHLO, &hello), script[2]], &told);
 }
 
 #[test]
@@ -65,9 +63,9 @@ fn data_beyond_the_limit_or_with_size_unknown_or_zero() {
     };
     let told = ["recipient 0", "delivered: 250 queued", "mail done", "done"];
     let quit = format!("{STUFFED}QUIT\r\n");
-    let limits = Limits { bdat: 20, ..Limits::default() };
+    let limits = |bdat| Limits { bdat, ..Limits::default() };
     let (go, queued) = ("250 ok\r\n250 ok\r\n354 go\r\n", "250 queued\r\n221 bye\r\n");
-    Case { limits, ..Case::new(&[(sized(TO), true)]) }
+    Case { limits: limits(20), ..Case::new(&[(sized(TO), true)]) }
         .check(&[(EHLO, CHUNKING), (&mail(" SIZE=21"), go), (&quit, queued)], &told);
     Case::new(&[(envelope(TO), true)])
         .check(&[(EHLO, CHUNKING), (&mail(""), go), (&quit, queued)], &told);
@@ -318,53 +316,6 @@ fn a_wrong_declaration_never_completes() {
     Case { body: "ü", ..Case::new(&[(unknown, true)]) }.check(
         &[(EHLO, "250-mx\r\n250 PIPELINING\r\n"), (MAIL, "250 ok\r\n250 ok\r\n354 go\r\n")],
         &["recipient 0", wrong],
-    );
-}
-
-#[test]
-fn lmtp_answers_for_each_recipient() {
-    let three = ["b@example.org", "c@example.org", "d@example.org"];
-    let told = [
-        "recipient 0",
-        "recipient 1 refused: 550 no",
-        "recipient 2",
-        "delivered 0: 250 b",
-        "message refused 2: 452=4.2.2 4.2.2 full",
-        "mail done",
-        "done",
-    ];
-    let mail = |size: &str, data: &str| {
-        let to =
-            "RCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nRCPT TO:<d@example.org>\r\n";
-        format!("MAIL FROM:<a@example.org>{size}\r\n{to}{data}\r\n")
-    };
-    let (replies, last) =
-        ("250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n", "250 b\r\n452 4.2.2 full\r\n");
-    Case { mail: Mail::Lmtp, ..Case::new(&[(envelope(&three), true)]) }.check(
-        &[
-            ("LHLO client.example.org\r\n", CHUNKING),
-            (&mail("", "DATA"), &format!("{replies}354 go\r\n")),
-            (&format!("{STUFFED}QUIT\r\n"), &format!("{last}221 bye\r\n")),
-        ],
-        &told,
-    );
-    let bdat = format!("{}Subject: hi\r\n\r\n.dot\r\nQUIT\r\n", mail(" SIZE=21", "BDAT 21 LAST"));
-    Case { mail: Mail::Lmtp, ..Case::new(&[(sized(&three), true)]) }.check(
-        &[
-            ("LHLO client.example.org\r\n", CHUNKING),
-            (&bdat, &format!("{replies}{last}221 bye\r\n")),
-        ],
-        &told,
-    );
-    // Nobody accepted: one reply to BDAT (RFC 2033 §4.3).
-    let bdat = "MAIL FROM:<a@example.org> SIZE=21\r\nRCPT TO:<b@example.org>\r\nBDAT 21 LAST\r\n\
-                Subject: hi\r\n\r\n.dot\r\nQUIT\r\n";
-    Case { mail: Mail::Lmtp, ..Case::new(&[(sized(TO), true)]) }.check(
-        &[
-            ("LHLO client.example.org\r\n", CHUNKING),
-            (bdat, "250 ok\r\n550 no\r\n503 nobody\r\n221 bye\r\n"),
-        ],
-        &["recipient 0 refused: 550 no", "mail done", "done"],
     );
 }
 

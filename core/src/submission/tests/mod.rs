@@ -2,6 +2,7 @@
 //! every split of the input and small outputs.
 
 mod hostile;
+mod lmtp;
 mod login;
 mod mails;
 
@@ -25,6 +26,8 @@ pub(super) struct Case<'a> {
 }
 
 pub(super) const EHLO: &str = "EHLO client.example.org\r\n";
+pub(super) const CHUNKING: &str = "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 CHUNKING\r\n";
+pub(super) const TO: &[&str] = &["b@example.org"];
 pub(super) const MESSAGE: &str = "Subject: hi\n\n.dot\n";
 pub(super) const STUFFED: &str = "Subject: hi\r\n\r\n..dot\r\n.\r\n";
 
@@ -37,6 +40,11 @@ pub(super) fn envelope<'a>(to: &'a [&'a str]) -> Envelope<'a> {
         utf8: false,
         require: Require::Any,
     }
+}
+
+/// With the size of [`MESSAGE`].
+pub(super) fn sized<'a>(to: &'a [&'a str]) -> Envelope<'a> {
+    Envelope { size: Some(21), ..envelope(to) }
 }
 
 impl<'a> Case<'a> {
@@ -261,6 +269,42 @@ fn capabilities_come_from_ehlo() {
     submission.process(Decrypted::new(hello), &mut Out::new(&mut storage)).unwrap();
     let offered = Capabilities { pipelining: true, smtp_utf8: true, ..Capabilities::default() };
     assert_eq!(submission.capabilities(), offered);
+}
+
+#[test]
+fn a_refused_hello_offers_nothing() {
+    let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
+    let mut storage = [0; 512];
+    submission.process(Decrypted::new(b""), &mut Out::new(&mut storage)).unwrap();
+    let hello = b"550-no\r\n550-PIPELINING\r\n550 no\r\n";
+    submission.process(Decrypted::new(hello), &mut Out::new(&mut storage)).unwrap();
+    assert_eq!(submission.capabilities(), Capabilities::default());
+}
+
+#[test]
+fn an_idle_session_is_not_over() {
+    let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
+    let mut storage = [0; 512];
+    submission.mail(envelope(&["b@example.org"]), false).unwrap();
+    let mut play = |submission: &mut Submission<'_>, input: &str| {
+        let mut out = Out::new(&mut storage);
+        let (_, event) = submission.process(Decrypted::new(input.as_bytes()), &mut out).unwrap();
+        tell(event)
+    };
+    for input in ["", "250 c\r\n", "250 ok\r\n", "250 ok\r\n", "", "354 go\r\n"] {
+        play(&mut submission, input);
+    }
+    submission.end_body().unwrap();
+    play(&mut submission, "");
+    assert!(submission.in_doubt());
+    assert_eq!(play(&mut submission, "250 ok\r\n").as_deref(), Some("delivered: 250 ok"));
+    assert!(!submission.in_doubt());
+    assert_eq!(play(&mut submission, "").as_deref(), Some("mail done"));
+    assert_eq!(play(&mut submission, "").as_deref(), Some("ready"));
+    let told = submission.process(Decrypted::new(b""), &mut Out::new(&mut storage));
+    assert_eq!(told, Ok((0, Event::NeedInput)));
+    assert_eq!(submission.close_received(), Err(Error::Truncated));
+    assert_eq!(submission.quit(), Err(Error::Truncated));
 }
 
 #[test]
