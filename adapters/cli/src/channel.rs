@@ -123,6 +123,7 @@ pub(crate) fn failure(error: Error) -> Failure {
             Failure::session(error, tls.as_ref(), untrusted.as_deref())
         }
         Error::Transport(error) => Failure::stream(&error),
+        error => Failure::new(exit::NETWORK, error.to_string()),
     }
 }
 

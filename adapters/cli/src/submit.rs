@@ -8,7 +8,7 @@ use std::time::Duration;
 use starttls::io::Error as Failed;
 use starttls::protocol::ClientMachine;
 use starttls::session::{RECEIVE_BUFFER, Session};
-use starttls::submission::{Exchange, ExchangeStep, Report, Submission};
+use starttls::submission::{Exchange, ExchangeStep, Outcome, Report, Submission};
 use starttls::tls::ClientTls;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
@@ -25,10 +25,14 @@ const SEND_BUFFER: usize = (16 << 10) + 64;
 /// for the end of the message.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The longest wait for the reply to a goodbye: the fate of the mail is known by then.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 const PIECE: usize = 1 << 16;
 
-/// A session of this program.
-pub(crate) type Machine = Session<Traced<ClientMachine<'static>>, Vec<u8>, Vec<u8>>;
+/// A session of this program, and one with a submission.
+type Machine = Session<Traced<ClientMachine<'static>>, Vec<u8>, Vec<u8>>;
+pub(crate) type Mailing<'a> = Exchange<'a, Traced<ClientMachine<'static>>, Vec<u8>, Vec<u8>>;
 
 /// What became of it.
 pub(crate) struct Sent {
@@ -41,7 +45,7 @@ pub(crate) struct Sent {
 
 /// A mail that is ready to go.
 pub(crate) struct Outgoing<'a, R> {
-    pub(crate) exchange: Exchange<'a, Traced<ClientMachine<'static>>, Vec<u8>, Vec<u8>>,
+    pub(crate) exchange: Mailing<'a>,
     pub(crate) message: R,
     /// For the whole way to a working channel.
     pub(crate) timeout: Duration,
@@ -54,7 +58,7 @@ pub(crate) fn exchange<'a>(
     tls: &ClientTls,
     name: &str,
     submission: Submission<'a>,
-) -> Result<Exchange<'a, Traced<ClientMachine<'static>>, Vec<u8>, Vec<u8>>, Failure> {
+) -> Result<Mailing<'a>, Failure> {
     let (input, output) = (vec![0; RECEIVE_BUFFER], vec![0; SEND_BUFFER]);
     let session = Machine::client(machine, tls, name, input, output)
         .map_err(|error| Failure::session(error, None, None))?;
@@ -84,6 +88,10 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
             }
         };
         if result.is_err() {
+            // In the middle of a message the end has to look like a truncation.
+            if settled(self.exchange.report()) {
+                self.exchange.session_mut().close();
+            }
             // The alert, as far as it goes.
             let rest = self.exchange.session().transmit().to_vec();
             let _ = timeout_at(Instant::now() + net::PARTING, transport.write_all(&rest)).await;
@@ -92,7 +100,7 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
         let total = transport.waits();
         let report = self.exchange.into_report();
         // A failed goodbye takes nothing back.
-        if report.is_delivered() {
+        if settled(&report) {
             result = Ok(());
         }
         Sent { report, facts, result, waits: (waits, total) }
@@ -100,7 +108,11 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
 
     /// Whether it is over.
     async fn step(&mut self, transport: &mut Transport, up: bool) -> Result<bool, Failure> {
-        let deadline = if up { Instant::now() + PATIENCE } else { self.started + self.timeout };
+        let deadline = match up {
+            false => self.started + self.timeout,
+            true if settled(self.exchange.report()) => Instant::now() + GOODBYE,
+            true => Instant::now() + PATIENCE,
+        };
         match self.exchange.process() {
             Ok(ExchangeStep::Over) => return Ok(true),
             Ok(ExchangeStep::Transmit) => {
@@ -152,6 +164,16 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
         }
         Ok(())
     }
+}
+
+/// Whether all is known that there is to know.
+fn settled(report: &Report) -> bool {
+    let known = |to: &Outcome| matches!(to, Outcome::Delivered(_) | Outcome::Refused(_));
+    report.hello_refused.is_some()
+        || report.login_refused.is_some()
+        || report.sender_refused.is_some()
+        || report.lacks.is_some()
+        || report.recipients.iter().all(known)
 }
 
 async fn within<T>(

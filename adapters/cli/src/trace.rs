@@ -83,6 +83,14 @@ impl Trace {
     pub(crate) fn spoken(&self, spoken: Spoken<'_>) {
         self.with(|state, shown| match spoken {
             Spoken::Sent(octets) => {
+                // The message's last line end leaves with what stands behind it.
+                let octets = match octets.strip_prefix(b"\r\n") {
+                    Some(behind) if state.body > 0 => {
+                        state.body += 2;
+                        behind
+                    }
+                    _ => octets,
+                };
                 state.message(shown);
                 for &octet in octets {
                     push(&mut state.said, octet, "C", shown);
