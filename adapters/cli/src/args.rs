@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::exit::Failure;
@@ -36,6 +36,21 @@ Examples:
   starttls serve --cert cert.pem --key key.pem --once smtps://localhost:0 < replies
   starttls serve --cert cert.pem --key key.pem lmtp://[::1]:2424 --exec ./lmtpd --inside";
 
+const SEND: &str = "\
+The server has to be authenticated before it is given a password. Prints one line for each recipient.
+
+Examples:
+  starttls send --server submission://mail.example.org --user me@example.org \\
+      --password-file pw --to you@example.net < message
+  starttls send --server lmtp://localhost:2424 --ca ca.pem --from me@a --to you@b --message m.eml
+  starttls send --trace --json --from '' --to postmaster@example.net --server smtp://mx.example.net";
+
+const DEMO: &str = "\
+Examples:
+  starttls demo               a mail over STARTTLS, as both sides say it
+  starttls demo --implicit    what the round trips of STARTTLS cost
+  starttls demo --strip       what somebody in the middle gets: nothing";
+
 #[derive(Debug, Parser)]
 #[command(
     name = "starttls",
@@ -52,6 +67,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Deliver a mail over STARTTLS on loopback, with nothing to set up
+    #[command(after_help = DEMO)]
+    Demo(DemoArgs),
+    /// Submit a message
+    #[command(after_help = SEND)]
+    Send(SendArgs),
     /// Carry stdin and stdout through the upgraded channel
     #[command(after_help = CONNECT)]
     Connect(ConnectArgs),
@@ -185,6 +206,68 @@ pub(crate) struct ServeArgs {
     pub(crate) exec: Option<Vec<String>>,
 }
 
+/// Ways to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Auth {
+    Plain,
+    Login,
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
+    Xoauth2,
+    Oauthbearer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// User to log in as
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// File whose first line is the password, or the token
+    #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "password_env")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Environment variable that holds it
+    #[arg(long, value_name = "VARIABLE", requires = "user")]
+    pub(crate) password_env: Option<String>,
+    /// Way to log in, or none [default: the best both sides have]
+    #[arg(long, value_name = "MECHANISM", requires = "user")]
+    pub(crate) auth: Option<Auth>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// PROTO://HOST[:PORT] of the server
+    #[arg(long, value_name = "URL", default_value = "submission://localhost")]
+    pub(crate) server: Target,
+    /// Message (RFC 5322) instead of stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) message: Option<PathBuf>,
+    /// Sender, '' for none [default: USER if it is an address, else the message's From field]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// Recipient; may be given again
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(crate) to: Vec<String>,
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The same mail over STARTTLS and over implicit TLS, the waits for the peer side by side
+    #[arg(long, conflicts_with = "strip")]
+    pub(crate) implicit: bool,
+    /// Somebody in the middle hides STARTTLS and refuses it
+    #[arg(long)]
+    pub(crate) strip: bool,
+    /// Count the octets of TLS in the ladder too
+    #[arg(long)]
+    pub(crate) trace: bool,
+}
+
 impl PolicyArgs {
     fn check(&self) -> Result<(), &'static str> {
         if self.allow_plaintext && self.policy == Policy::Require {
@@ -192,6 +275,15 @@ impl PolicyArgs {
                         it goes with --policy opportunistic");
         }
         Ok(())
+    }
+}
+
+impl SendArgs {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.client.policy.allow_plaintext && self.login.user.is_none() {
+            return Err("mail in plaintext (--allow-plaintext) is not built yet");
+        }
+        self.client.check()
     }
 }
 
@@ -210,7 +302,8 @@ pub(crate) fn parse() -> Verb {
     let checked = match &verb {
         Verb::Connect(args) => args.client.check(),
         Verb::Serve(args) => args.policy.check(),
-        Verb::Completions { .. } | Verb::Man => Ok(()),
+        Verb::Send(args) => args.check(),
+        Verb::Demo(_) | Verb::Completions { .. } | Verb::Man => Ok(()),
     };
     if let Err(text) = checked {
         Cli::command().error(ErrorKind::ArgumentConflict, text).exit();

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use starttls::error::Refusal;
+use starttls::io::Error;
 use starttls::negotiate::{AllowPlaintext, Negotiate};
 use starttls::protocol::{ClientMachine, ServerMachine};
+use starttls::session::Session;
+use starttls::storage::Storage;
 use starttls::tls::{ClientTls, Security, ServerTls, Version};
-use starttls_tokio::{Channel, Error, Plaintext, Stream};
+use starttls_tokio::{Channel, Plaintext};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -92,7 +95,7 @@ async fn opened<N: Negotiate + 'static>(
 ) -> Result<Open, Failure> {
     match result {
         Ok(Channel::Secured(stream)) => {
-            let facts = facts(&stream);
+            let facts = facts(stream.session());
             let half_close = stream.session().version() != Some(Version::Tls12);
             Ok(Open { io: Box::new(stream), tcp, half_close, facts })
         }
@@ -114,7 +117,7 @@ async fn opened<N: Negotiate + 'static>(
     }
 }
 
-fn failure(error: Error) -> Failure {
+pub(crate) fn failure(error: Error) -> Failure {
     match error {
         Error::Session { error, tls, untrusted, .. } => {
             Failure::session(error, tls.as_ref(), untrusted.as_deref())
@@ -124,8 +127,8 @@ fn failure(error: Error) -> Failure {
     }
 }
 
-fn facts<N: Negotiate>(stream: &Stream<Transport, N>) -> Facts {
-    let session = stream.session();
+/// What is known of an established session.
+pub(crate) fn facts<N: Negotiate, I: Storage, O: Storage>(session: &Session<N, I, O>) -> Facts {
     Facts::Tls {
         version: session.version().map_or("", Version::name),
         suite: session.suite().unwrap_or_default(),

@@ -12,7 +12,7 @@ use crate::exit::{self, Failure, note};
 use crate::net;
 use crate::relay::{Limits, relay};
 use crate::tls;
-use crate::trace::{Role, Trace};
+use crate::trace::{Inside, Role, Sink, Trace};
 
 pub(crate) async fn run(args: &ConnectArgs) -> Result<u8, Failure> {
     let mut report = Report {
@@ -51,7 +51,7 @@ async fn open(args: &ConnectArgs) -> Result<Open, Failure> {
         .scheme
         .client(Names { own, extensions: &[] })
         .map_err(|error| Failure::session(error, None, None))?;
-    let trace = args.common.trace.then(|| Trace::new(Role::Client));
+    let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Counts, Sink::Stderr));
     let plaintext = client.policy.allow_plaintext.then_some(AllowPlaintext);
     let tcp = net::connect(target, client.bind).await?;
     channel::connect(tcp, machine, &tls, name, plaintext, trace).await

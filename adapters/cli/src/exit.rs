@@ -22,6 +22,13 @@ pub(crate) const MISBEHAVED: u8 = 5;
 /// TLS failed.
 pub(crate) const TLS: u8 = 6;
 
+/// The policy is not met.
+pub(crate) const POLICY: u8 = 7;
+/// Login, sender, recipient or message were refused for good.
+pub(crate) const NEVER: u8 = 8;
+/// They were refused for now.
+pub(crate) const LATER: u8 = 9;
+
 /// The status for an error of the machines.
 pub(crate) fn code(error: Error) -> u8 {
     match error {
@@ -31,6 +38,7 @@ pub(crate) fn code(error: Error) -> u8 {
             MISBEHAVED
         }
         Error::Tls(_) => TLS,
+        Error::Unauthenticated(_) => POLICY,
         Error::Misuse(_) => USAGE,
         _ => NETWORK,
     }
@@ -44,6 +52,9 @@ pub(crate) fn outcome(code: u8) -> &'static str {
         REFUSED => "refused",
         MISBEHAVED => "misbehaved",
         TLS => "tls-failed",
+        POLICY => "policy",
+        NEVER => "rejected",
+        LATER => "deferred",
         _ => "unreachable",
     }
 }
@@ -167,6 +178,7 @@ mod tests {
             (Error::Misuse(Misuse::BufferTooSmall(70_000)), 5),
             (Error::Tls(TlsError::WrongName), 6),
             (Error::Tls(TlsError::AlertReceived(40)), 6),
+            (Error::Unauthenticated(TlsError::WrongName), 7),
             (Error::Misuse(Misuse::Name), 2),
             (Error::Misuse(Misuse::NoRecipients), 2),
         ] {

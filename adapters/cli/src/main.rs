@@ -14,10 +14,16 @@
 mod args;
 mod channel;
 mod connect;
+mod demo;
 mod exit;
+mod login;
+mod mailbox;
+mod message;
 mod net;
 mod relay;
+mod send;
 mod serve;
+mod submit;
 mod target;
 mod text;
 mod tls;
@@ -46,6 +52,8 @@ fn run(verb: Verb) -> Result<u8, Failure> {
         .map_err(|error| Failure::network("the runtime could not start", &error))?;
     let local = tokio::task::LocalSet::new();
     let result = match verb {
+        Verb::Demo(args) => runtime.block_on(local.run_until(demo::run(&args))),
+        Verb::Send(args) => runtime.block_on(local.run_until(send::run(&args))),
         Verb::Connect(args) => runtime.block_on(local.run_until(connect::run(&args))),
         Verb::Serve(args) => runtime.block_on(local.run_until(serve::run(args))),
         Verb::Completions { shell } => print(&args::completions(shell)),

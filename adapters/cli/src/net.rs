@@ -15,7 +15,7 @@ use crate::target::Target;
 use crate::trace::Trace;
 
 /// The longest wait for a peer to take notice of our leaving.
-const PARTING: Duration = Duration::from_millis(200);
+pub(crate) const PARTING: Duration = Duration::from_millis(200);
 
 /// Resolves the target and tries each of its addresses in turn.
 pub(crate) async fn connect(target: &Target, bind: Option<IpAddr>) -> Result<TcpStream, Failure> {
@@ -75,12 +75,24 @@ pub(crate) struct Transport {
     trace: Option<Arc<Trace>>,
     /// Shutting down ends the transport's writing half too: inside TLS close_notify does.
     fin: bool,
+    /// The last thing done was to wait, and how often that followed something else.
+    waiting: bool,
+    waits: usize,
 }
 
 impl Transport {
     pub(crate) fn new(tcp: TcpStream, trace: Option<Arc<Trace>>) -> (Self, Arc<TcpStream>) {
         let tcp = Arc::new(tcp);
-        (Self { tcp: tcp.clone(), trace, fin: false }, tcp)
+        (Self { tcp: tcp.clone(), trace, fin: false, waiting: false, waits: 0 }, tcp)
+    }
+
+    /// How often the peer was waited for.
+    pub(crate) fn waits(&self) -> usize {
+        self.waits
+    }
+
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.tcp
     }
 
     /// From now on a shutdown ends the transport's writing half: there is no TLS to do it.
@@ -91,10 +103,13 @@ impl Transport {
 
 impl AsyncRead for Transport {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.waits += 1;
+        }
         loop {
             ready!(self.tcp.poll_read_ready(cx))?;
             match self.tcp.try_read(buf.initialize_unfilled()) {
@@ -114,10 +129,11 @@ impl AsyncRead for Transport {
 
 impl AsyncWrite for Transport {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.waiting = false;
         loop {
             ready!(self.tcp.poll_write_ready(cx))?;
             match self.tcp.try_write(buf) {

@@ -19,7 +19,7 @@ use crate::exit::{self, Failure, note};
 use crate::net;
 use crate::relay::{Limits, relay};
 use crate::tls;
-use crate::trace::{Role, Trace};
+use crate::trace::{Inside, Role, Sink, Trace};
 
 /// What all connections share.
 struct Service {
@@ -104,7 +104,8 @@ impl Service {
         report: &mut Report,
         stdin: Option<&mut Stdin>,
     ) -> Result<(), Failure> {
-        let trace = self.args.common.trace.then(|| Trace::new(Role::Server));
+        let trace =
+            self.args.common.trace.then(|| Trace::new(Role::Server, Inside::Counts, Sink::Stderr));
         let plaintext = self.args.policy.allow_plaintext.then_some(AllowPlaintext);
         let accept = channel::accept(tcp, self.machine()?, &self.tls, plaintext, trace);
         let open = within(self.args.common.timeout, accept).await?;

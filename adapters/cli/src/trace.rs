@@ -3,11 +3,13 @@
 //!
 //! Where the boundary stands is not guessed from the octets: the machine says it.
 
+use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::Error;
 use starttls::negotiate::{Negotiate, Next, Residue};
 use starttls::protocol::Row;
+use starttls::submission::Spoken;
 use starttls::wire::{Frame, Out};
 
 use crate::text;
@@ -19,10 +21,30 @@ pub(crate) enum Role {
     Server,
 }
 
+/// What is drawn beyond the boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// Who sends how many octets of TLS.
+    Counts,
+    /// What [`Trace::spoken`] is told.
+    Lines,
+    /// Both.
+    All,
+}
+
+/// Where it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sink {
+    Stdout,
+    Stderr,
+}
+
 /// The ladder of one connection.
 #[derive(Debug)]
 pub(crate) struct Trace {
     role: Role,
+    inside: Inside,
+    sink: Sink,
     state: Mutex<State>,
 }
 
@@ -36,6 +58,10 @@ struct State {
     counting: bool,
     received: Way,
     sent: Way,
+    /// Inside TLS: lines of either side, and octets of the message.
+    heard: Vec<u8>,
+    said: Vec<u8>,
+    body: usize,
 }
 
 /// One direction.
@@ -49,8 +75,40 @@ struct Way {
 const MAX_SHOWN: usize = 4096;
 
 impl Trace {
-    pub(crate) fn new(role: Role) -> Arc<Self> {
-        Arc::new(Self { role, state: Mutex::default() })
+    pub(crate) fn new(role: Role, inside: Inside, sink: Sink) -> Arc<Self> {
+        Arc::new(Self { role, inside, sink, state: Mutex::default() })
+    }
+
+    /// What a client says and hears inside TLS; of a login only that there is one.
+    pub(crate) fn spoken(&self, spoken: Spoken<'_>) {
+        self.with(|state, shown| match spoken {
+            Spoken::Sent(octets) => {
+                // The message's last line end leaves with what stands behind it.
+                let octets = match octets.strip_prefix(b"\r\n") {
+                    Some(behind) if state.body > 0 => {
+                        state.body += 2;
+                        behind
+                    }
+                    _ => octets,
+                };
+                state.message(shown);
+                for &octet in octets {
+                    push(&mut state.said, octet, "C", shown);
+                }
+            }
+            Spoken::Secret(_) => {
+                // A line of its own, or the end of one.
+                state.said.extend_from_slice(b"***\n");
+                shown.push_str(&inner("C", &std::mem::take(&mut state.said)));
+            }
+            Spoken::Body(octets) => state.body += octets,
+            Spoken::Received(octets) => {
+                state.message(shown);
+                for &octet in octets {
+                    push(&mut state.heard, octet, "S", shown);
+                }
+            }
+        });
     }
 
     /// The channel stays in plaintext; what is said on it is not for the ladder.
@@ -66,7 +124,8 @@ impl Trace {
         self.with(|state, shown| {
             let limit = state.agreed.then_some(state.consumed);
             shown.push_str(&flush(&mut state.sent, self.own()));
-            show(&mut state.received, &mut state.counting, limit, octets, peer, shown);
+            let count = self.counts();
+            show(&mut state.received, &mut state.counting, count, limit, octets, peer, shown);
         });
     }
 
@@ -75,7 +134,8 @@ impl Trace {
         self.with(|state, shown| {
             let limit = state.agreed.then_some(state.written);
             shown.push_str(&flush(&mut state.received, peer));
-            show(&mut state.sent, &mut state.counting, limit, octets, self.own(), shown);
+            let count = self.counts();
+            show(&mut state.sent, &mut state.counting, count, limit, octets, self.own(), shown);
         });
     }
 
@@ -83,6 +143,7 @@ impl Trace {
     pub(crate) fn finish(&self) {
         let own = self.own();
         self.with(|state, shown| {
+            state.message(shown);
             shown.push_str(&flush(&mut state.received, Side { untrusted: true, ..own.other() }));
             shown.push_str(&flush(&mut state.sent, own));
         });
@@ -95,13 +156,43 @@ impl Trace {
         }
     }
 
+    fn counts(&self) -> bool {
+        self.inside != Inside::Lines
+    }
+
     fn with(&self, draw: impl FnOnce(&mut State, &mut String)) {
         let mut shown = String::new();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         draw(&mut state, &mut shown);
         // Nobody may be listening.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes());
+        let _ = match self.sink {
+            Sink::Stdout => std::io::stdout().write_all(shown.as_bytes()),
+            Sink::Stderr => std::io::stderr().write_all(shown.as_bytes()),
+        };
     }
+}
+
+impl State {
+    /// The message, once something else is said.
+    fn message(&mut self, shown: &mut String) {
+        match std::mem::take(&mut self.body) {
+            0 => {}
+            octets => shown.push_str(&format!("C: ({octets} octets of the message)\n")),
+        }
+    }
+}
+
+/// Adds to a line inside TLS, and shows it at its end.
+fn push(line: &mut Vec<u8>, octet: u8, mark: &str, shown: &mut String) {
+    line.push(octet);
+    if octet == b'\n' || line.len() == MAX_SHOWN {
+        shown.push_str(&inner(mark, &std::mem::take(line)));
+    }
+}
+
+fn inner(mark: &str, line: &[u8]) -> String {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    format!("{mark}: {}\n", text::escape(line.strip_suffix(b"\r").unwrap_or(line)))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +221,7 @@ pub(crate) const BOUNDARY: &str = "======================== TLS ================
 fn show(
     way: &mut Way,
     counting: &mut bool,
+    count: bool,
     limit: Option<usize>,
     octets: &[u8],
     side: Side,
@@ -154,7 +246,9 @@ fn show(
             *counting = true;
             shown.push_str(BOUNDARY);
         }
-        shown.push_str(&format!("{}: {} octets\n", side.mark, cipher.len()));
+        if count {
+            shown.push_str(&format!("{}: {} octets\n", side.mark, cipher.len()));
+        }
     }
 }
 
@@ -235,7 +329,7 @@ mod tests {
         let (mut way, mut counting, mut shown) = (Way::default(), false, String::new());
         let side = Side { mark: "S", untrusted: true };
         for piece in pieces {
-            show(&mut way, &mut counting, limit, piece, side, &mut shown);
+            show(&mut way, &mut counting, true, limit, piece, side, &mut shown);
         }
         shown
     }

@@ -99,6 +99,11 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
         &mut self.session
     }
 
+    /// What is known of the mail so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
     /// Goes on as far as the octets received allow. Send what [`Session::transmit`] holds
     /// on [`Step::Transmit`] and on an error; before that, more may join it in the same flight.
     ///
@@ -170,7 +175,6 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
 
     /// Gives the submission what was decrypted and stages what it says, one event at a time.
     fn converse(&mut self) -> Result<Turn, Error> {
-        let secret = self.submission.speaks_secrets();
         let mut out = Out::new(self.staged.spare(&mut self.stage));
         let (submission, report) = (&mut self.submission, &mut self.report);
         let (trace, done) = (&mut self.trace, &mut self.done);
@@ -206,7 +210,8 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
         let turn = turn?;
         let said = out.len();
         if let Some(trace) = &mut self.trace {
-            say(trace, out.octets(), secret || self.submission.speaks_secrets());
+            // A login waits for its reply before anything else is said.
+            say(trace, out.octets(), self.submission.speaks_secrets());
         }
         self.staged.grow(said, self.stage.len())?;
         Ok(turn)

@@ -267,7 +267,9 @@ impl<'b> Out<'b> {
 /// use starttls::wire::Decrypted;
 /// let injected = Decrypted(b"250 AUTH PLAIN\r\n"); // the field is private, and so is `new`
 /// ```
-#[derive(Clone, Copy, Debug)]
+///
+/// The default is no octets: what a machine is shown that speaks first.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Decrypted<'a>(&'a [u8]);
 
 impl<'a> Decrypted<'a> {

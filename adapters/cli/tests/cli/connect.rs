@@ -95,7 +95,7 @@ fn certificates_are_verified() {
     for (certificate, ca, options, reason) in [
         ("server", "other-ca", "", "--ca FILE"),
         ("elsewhere", "ca", "", "--name NAME"),
-        ("expired", "ca", "", "past its validity"),
+        ("expired", "ca", "", "has expired"),
         ("server", "ca", "--name elsewhere.example", "another name"),
     ] {
         let server = Serve::with(&files, certificate, "smtp", "--once --exec cat");

@@ -1,7 +1,9 @@
 //! The binary, run as a person runs it, over loopback.
 
 mod connect;
+mod demo;
 mod hostile;
+mod send;
 mod serve;
 mod support;
 mod usage;

@@ -33,6 +33,15 @@ fn usage_errors_are_2() {
         (format!("serve --cert {cert} --key {other} smtp://127.0.0.1:0"), "elsewhere.key"),
         (format!("serve --cert {cert} --key {cert} smtp://127.0.0.1:0"), "no unencrypted PEM key"),
         (format!("serve --cert /nowhere --key {key} smtp://127.0.0.1:0"), "/nowhere"),
+        ("send --server smtp://localhost".into(), "--to"),
+        ("send --server gopher://localhost --to a@b".into(), "unknown scheme"),
+        (format!("send --ca {ca} --message /nowhere --to a@b"), "/nowhere"),
+        (format!("send --ca {ca} --to a@b"), "--from"),
+        (format!("send --ca {ca} --from a@b --to not\u{1}so@b"), "address"),
+        (format!("send --ca {ca} --from a@b --to a@b --user u"), "--password-file"),
+        (format!("send --ca {ca} --to a@b --user u --password-file /nowhere"), "/nowhere"),
+        (format!("send --ca {ca} --to a@b --user u --auth magic"), "scram-sha-256"),
+        ("send --to a@b --policy opportunistic --allow-plaintext".into(), "not built yet"),
     ] {
         let ended = run(&line, b"");
         assert_eq!(ended.code, Some(2), "{line}: {ended:?}");
@@ -43,11 +52,11 @@ fn usage_errors_are_2() {
 
 #[test]
 fn one_definition_for_help_completions_and_manual() {
-    for verb in ["connect", "serve"] {
+    for verb in ["demo", "send", "connect", "serve"] {
         let help = run(&format!("{verb} --help"), b"");
         assert_eq!(help.code, Some(0));
         let help = String::from_utf8(help.stdout).unwrap();
-        assert!(help.contains("Examples:") && help.contains("--timeout"), "{help}");
+        assert!(help.contains("Examples:") && help.contains("starttls "), "{help}");
         let man = String::from_utf8(run("man", b"").stdout).unwrap();
         assert!(man.contains(&format!(".SH \"STARTTLS {}\"", verb.to_uppercase())), "{man}");
         assert!(man.contains("\\-\\-linger"), "{man}");
