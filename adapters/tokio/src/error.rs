@@ -5,7 +5,7 @@ use std::{fmt, io};
 use starttls::negotiate::Negotiate;
 use starttls::tls::TlsFailure;
 
-use crate::stream::Machine;
+use crate::stream::HeapSession;
 
 /// Why there is no secured channel.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn of<N: Negotiate>(session: &Machine<N>, error: starttls::Error) -> Self {
+    pub(crate) fn of<N: Negotiate>(session: &HeapSession<N>, error: starttls::Error) -> Self {
         let untrusted = session.untrusted_text().map(|text| text.untrusted_octets().into());
         Self::Session { error, tls: session.tls_error().cloned(), untrusted }
     }

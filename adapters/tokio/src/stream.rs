@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::error::{Error, into_io};
 
 /// A session with buffers on the heap.
-pub(crate) type Machine<N> = Session<N, Box<[u8]>, Box<[u8]>>;
+pub type HeapSession<N> = Session<N, Box<[u8]>, Box<[u8]>>;
 
 /// The most application data in a record (RFC 8446 §5.1), in octets.
 const MAX_CONTENT: usize = 1 << 14;
@@ -78,7 +78,7 @@ pub(crate) fn buffers() -> (Box<[u8]>, Box<[u8]>) {
 /// Dropping a stream closes the transport without close_notify, which the peer sees as a truncation.
 pub struct Stream<S, N> {
     transport: S,
-    session: Machine<N>,
+    session: HeapSession<N>,
     /// Small slices, joined.
     joined: Vec<u8>,
     /// The transport took octets since it was last flushed.
@@ -97,7 +97,7 @@ pub struct Stream<S, N> {
 impl<S: Unpin, N> Unpin for Stream<S, N> {}
 
 impl<S, N> Stream<S, N> {
-    pub(crate) fn new(transport: S, session: Machine<N>) -> Self {
+    pub(crate) fn new(transport: S, session: HeapSession<N>) -> Self {
         Self {
             transport,
             session,
@@ -111,7 +111,7 @@ impl<S, N> Stream<S, N> {
     }
 
     /// The session: what was negotiated, and the details of a failure.
-    pub fn session(&self) -> &Session<N, Box<[u8]>, Box<[u8]>> {
+    pub fn session(&self) -> &HeapSession<N> {
         &self.session
     }
 
@@ -126,7 +126,7 @@ impl<S, N> Stream<S, N> {
     }
 
     /// The transport and the session, with whatever it has received and not yet sent.
-    pub fn into_parts(self) -> (S, Session<N, Box<[u8]>, Box<[u8]>>) {
+    pub fn into_parts(self) -> (S, HeapSession<N>) {
         (self.transport, self.session)
     }
 }
