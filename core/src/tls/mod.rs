@@ -1,12 +1,8 @@
 //! TLS through rustls 0.23, the only module that names it.
 //!
 //! The caller brings the configuration, and with it the crypto provider, the roots and the clock;
-//! this module drives rustls's unbuffered API behind four calls ([`step`], [`seal`],
-//! [`queue_close`] and taking a record), and gives back types of its own.
-//!
-//! [`step`]: connection::Connection::step
-//! [`seal`]: connection::Connection::seal
-//! [`queue_close`]: connection::Connection::queue_close
+//! this module drives rustls's unbuffered API behind four calls (to step through records, to lend
+//! one, to seal one, to queue the close), and gives back types of its own.
 
 mod config;
 mod connection;
