@@ -323,13 +323,9 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
     ///
     /// # Errors
     /// [`Misuse::Phase`] before [`Event::Established`] and after [`close`](Self::close);
-    /// the final error, if there is one.
+    /// [`Error::Tls`] if TLS failed. The end of the transport's reading half does not end writing.
     pub fn write(&mut self, data: &[u8]) -> Result<usize, Error> {
         let tls = match &mut self.phase {
-            // The end of the transport's reading half does not end writing.
-            _ if matches!(self.error, Some(error) if error != Error::Truncated) => {
-                return Err(self.error.unwrap_or(Error::Closed));
-            }
             Phase::Tls(tls, _) if tls.is_established() && !tls.is_closed() => tls,
             _ => return Err(Misuse::Phase.into()),
         };

@@ -109,6 +109,19 @@ pub fn mail(
     client: ClientConfig,
     server: ServerConfig,
 ) -> Mailed {
+    mail_until(usize::MAX, scheme, submission, message, piece, client, server)
+}
+
+/// The same, with a connection that is lost when the client waits for the last of `answers`.
+pub fn mail_until(
+    answers: usize,
+    scheme: &str,
+    submission: Submission<'_>,
+    message: &[u8],
+    piece: usize,
+    client: ClientConfig,
+    server: ServerConfig,
+) -> Mailed {
     let (input, output) = (|| vec![0; RECEIVE_BUFFER], || vec![0; 100_000]);
     let (c, s) = machines(scheme);
     let row = starttls::protocol::scheme(scheme).unwrap();
@@ -138,6 +151,9 @@ pub fn mail(
                     // One flight out, and a wait for what it brings back.
                     waits += 1;
                     inbox = sink.answer(&std::mem::take(&mut outbox));
+                    if waits == answers {
+                        inbox.clear();
+                    }
                 }
                 let spare = exchange.session_mut().spare_mut();
                 let n = spare.len().min(inbox.len());

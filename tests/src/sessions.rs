@@ -133,12 +133,17 @@ impl Pair {
         }
     }
 
+    /// One turn of each end; whether anything moved.
+    pub fn turn(&mut self) -> bool {
+        let client = self.client.turn(self.cut.chunk, &mut self.server.wire);
+        let server = self.server.turn(self.cut.chunk, &mut self.client.wire);
+        client || server
+    }
+
     /// Runs until nothing moves.
     pub fn run(&mut self) {
         for _ in 0..10_000_000 {
-            let client = self.client.turn(self.cut.chunk, &mut self.server.wire);
-            let server = self.server.turn(self.cut.chunk, &mut self.client.wire);
-            if !client && !server {
+            if !self.turn() {
                 return;
             }
         }

@@ -195,7 +195,8 @@ fn what_follows_close_notify_is_dropped() {
         let mut octets = pair.theirs();
         octets.extend(b"\x17\x03\x03\x00\x20 not even a record of this connection");
         assert_eq!(pair.feed(&octets), Ok(Event::PeerClosed));
-        assert_eq!(pair.feed(b"GET / HTTP/1.1\r\n"), Ok(Event::PeerClosed));
+        // More than the buffer holds: it is not kept either.
+        assert_eq!(pair.feed(&[b'x'; 4 * RECEIVE_BUFFER]), Ok(Event::PeerClosed));
         assert_eq!(pair.data, b"last words");
         assert_eq!(pair.ours.write(b"still"), Ok(5));
         pair.send();
@@ -221,4 +222,26 @@ fn keys_are_updated_without_the_caller() {
         assert_eq!(pair.they_read(), [round]);
     }
     assert_eq!(pair.data, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn data_waits_for_the_handshake_that_is_still_to_be_sent() {
+    let pki = Pki::default();
+    let cut = Cut { send: MIN_SEND_BUFFER, chunk: 20, ..Cut::default() };
+    for version in [&TLS12, &TLS13] {
+        let mut pair = Pair::new("smtps", pki.client(version), pki.server(), cut);
+        // Writes as soon as it may, with some of the handshake still on its way out.
+        let (mut written, mut waited) = (0, false);
+        while written < 1000 {
+            pair.turn();
+            if pair.client.session.is_established() {
+                let n = pair.client.session.write(&[b'x'; 1000][written..]).unwrap();
+                waited |= n == 0;
+                written += n;
+            }
+        }
+        pair.run();
+        assert!(waited);
+        assert_eq!(pair.server.data.len(), 1000, "{:?}", pair.server.last());
+    }
 }

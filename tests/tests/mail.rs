@@ -5,7 +5,7 @@ use starttls::Error;
 use starttls::error::{Misuse, TlsError};
 use starttls::protocol::{Mail, scheme};
 use starttls::submission::{Content, Credentials, Envelope, Outcome, Require, Submission};
-use starttls_tests::mail::{ACCOUNT, Mailed, mail};
+use starttls_tests::mail::{ACCOUNT, Mailed, mail, mail_until};
 use starttls_tests::pki::Pki;
 
 const TO: &[&str] = &["one@example.net", "two@example.net"];
@@ -159,4 +159,28 @@ fn a_wrong_password_is_a_refusal() {
     assert_eq!(mailed.report.login_refused.map(|said| said.code), Some(535));
     assert_eq!(mailed.report.recipients, [Outcome::NotSent, Outcome::NotSent]);
     assert!(mailed.messages.is_empty());
+}
+
+#[test]
+fn a_connection_lost_behind_the_message_leaves_a_doubt() {
+    let pki = Pki::default();
+    for declared in [false, true] {
+        let waits = if declared { 7 } else { 8 };
+        for lost in 1..=waits {
+            let mut submission = submission("submission", envelope());
+            if declared {
+                submission.declare(MESSAGE);
+            }
+            let (client, server) = (pki.client(&TLS13), pki.server());
+            let mailed =
+                mail_until(lost, "submission", submission, MESSAGE, usize::MAX, client, server);
+            assert!(mailed.end.is_err(), "lost in wait {lost}");
+            let (outcome, messages) = match lost == waits {
+                true => (Outcome::Unknown, 1),
+                false => (Outcome::NotSent, 0),
+            };
+            assert_eq!(mailed.report.recipients, [outcome.clone(), outcome], "in wait {lost}");
+            assert_eq!(mailed.messages.len(), messages);
+        }
+    }
 }

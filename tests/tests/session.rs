@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::SupportedProtocolVersion;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
+use rustls::{DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use starttls::error::{Error, Misuse, TlsError};
 use starttls::session::{Event, MIN_SEND_BUFFER};
 use starttls::tls::{ClientTls, Security, ServerTls, Version};
@@ -283,5 +285,57 @@ fn plaintext_where_tls_should_be() {
         pair.client_turn(&mut lost);
         assert_eq!(pair.client.last(), Err(TlsError::NotTls.into()), "{garbage:?}");
         assert!(!lost.is_empty(), "the alert");
+    }
+}
+
+/// A verifier that likes the certificate and finds the signature forged.
+#[derive(Debug)]
+struct Forged(Arc<rustls::client::WebPkiServerVerifier>);
+
+impl ServerCertVerifier for Forged {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let inner = &self.0;
+        inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::CertificateError::BadSignature.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::CertificateError::BadSignature.into())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+#[test]
+fn a_good_certificate_without_its_key_authenticates_nobody() {
+    let pki = Pki::default();
+    for version in VERSIONS {
+        let config = Arc::new(pki.client(version));
+        let tls = ClientTls::opportunistic(config, Arc::new(Forged(pki.verifier())));
+        let pair = Pair::with("smtp", &tls, pki.server(), Cut::default()).establish();
+        let unauthenticated = Security::Unauthenticated(TlsError::Certificate);
+        assert_eq!(pair.client.session.security(), Some(unauthenticated));
     }
 }

@@ -11,9 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::stream::Stream;
 
 /// What a policy that allows plaintext ends in.
-// TLS is the rule; a box would make every caller pay for the exception.
-#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "both are meant to be moved out at once")]
 pub enum Channel<S, N> {
     /// TLS.
     Secured(Stream<S, N>),

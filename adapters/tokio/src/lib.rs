@@ -73,10 +73,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use channel::{Channel, Plaintext};
 pub use starttls::io::{Broken, Error};
-pub use stream::Stream;
+pub use stream::{HeapSession, Stream};
 pub use submit::submit;
 
-use stream::{Machine, Role, buffers};
+use stream::{Role, buffers};
 
 /// Negotiates TLS as a client and verifies the server as `name`, a DNS name or an IP address.
 ///
@@ -156,7 +156,11 @@ where
     either(transport, session.or_plaintext(allow), Role::Server).await
 }
 
-async fn secured<S, N>(transport: S, session: Machine<N>, role: Role) -> Result<Stream<S, N>, Error>
+async fn secured<S, N>(
+    transport: S,
+    session: HeapSession<N>,
+    role: Role,
+) -> Result<Stream<S, N>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     N: Negotiate,
@@ -168,7 +172,11 @@ where
     }
 }
 
-async fn either<S, N>(transport: S, session: Machine<N>, role: Role) -> Result<Channel<S, N>, Error>
+async fn either<S, N>(
+    transport: S,
+    session: HeapSession<N>,
+    role: Role,
+) -> Result<Channel<S, N>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     N: Negotiate,

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::Error;
 
 /// A session with buffers on the heap.
-pub(crate) type Machine<N> = Session<N, Box<[u8]>, Box<[u8]>>;
+pub type HeapSession<N> = Session<N, Box<[u8]>, Box<[u8]>>;
 
 /// The most application data in a record (RFC 8446 §5.1), in octets.
 const MAX_CONTENT: usize = 1 << 14;
@@ -78,11 +78,13 @@ pub(crate) fn buffers() -> (Box<[u8]>, Box<[u8]>) {
 /// Dropping a stream closes the transport without close_notify, which the peer sees as a truncation.
 pub struct Stream<S, N> {
     transport: S,
-    session: Machine<N>,
+    session: HeapSession<N>,
     /// Small slices, joined.
     joined: Vec<u8>,
     /// The transport took octets since it was last flushed.
     unflushed: bool,
+    /// The transport's reading half came to its end.
+    ended: bool,
     /// The transport's writing half is shut down.
     shut: bool,
     /// The transport's failure, met after octets were taken.
@@ -95,12 +97,13 @@ pub struct Stream<S, N> {
 impl<S: Unpin, N> Unpin for Stream<S, N> {}
 
 impl<S, N> Stream<S, N> {
-    pub(crate) fn new(transport: S, session: Machine<N>) -> Self {
+    pub(crate) fn new(transport: S, session: HeapSession<N>) -> Self {
         Self {
             transport,
             session,
             joined: Vec::new(),
             unflushed: false,
+            ended: false,
             shut: false,
             late: None,
             writer: None,
@@ -108,7 +111,7 @@ impl<S, N> Stream<S, N> {
     }
 
     /// The session: what was negotiated, and the details of a failure.
-    pub fn session(&self) -> &Machine<N> {
+    pub fn session(&self) -> &HeapSession<N> {
         &self.session
     }
 
@@ -123,7 +126,7 @@ impl<S, N> Stream<S, N> {
     }
 
     /// The transport and the session, with whatever it has received and not yet sent.
-    pub fn into_parts(self) -> (S, Machine<N>) {
+    pub fn into_parts(self) -> (S, HeapSession<N>) {
         (self.transport, self.session)
     }
 }
@@ -163,7 +166,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, N: Negotiate> Stream<S, N> {
     fn poll_establish(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         loop {
             match self.session.process() {
-                Ok(Event::Transmit) => ready!(self.poll_transmit(cx))?,
+                Ok(Event::Transmit) => match self.poll_transmit(cx) {
+                    // Both sides may be in the middle of a flight (RFC 8446 §D.4 has the client
+                    // send while the server does), so on a narrow transport reading goes on too.
+                    Poll::Pending if self.session.is_tls() && self.can_receive() => {
+                        ready!(self.poll_receive(cx))?;
+                    }
+                    poll => ready!(poll)?,
+                },
                 Ok(Event::NeedInput) => {
                     ready!(self.poll_send(cx))?;
                     ready!(self.poll_receive(cx))?;
@@ -175,11 +185,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, N: Negotiate> Stream<S, N> {
         }
     }
 
+    fn can_receive(&mut self) -> bool {
+        !self.ended && !self.session.spare_mut().is_empty()
+    }
+
     /// Receives what the transport has.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut buffer = ReadBuf::new(self.session.spare_mut());
         ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer))?;
         let n = buffer.filled().len();
+        self.ended = n == 0;
         Poll::Ready(Ok(self.session.received(n)?))
     }
 

@@ -56,9 +56,12 @@ async fn implicit_tls() {
     );
     let (mut client, mut server) = (client.unwrap(), server.unwrap());
     let mut greeting = [0; 7];
-    let (wrote, read) =
-        tokio::join!(server.write_all(b"220 x\r\n"), client.read_exact(&mut greeting));
-    wrote.unwrap();
-    read.unwrap();
+    tokio::join!(
+        async {
+            server.write_all(b"220 x\r\n").await.unwrap();
+            server.flush().await.unwrap();
+        },
+        async { client.read_exact(&mut greeting).await.unwrap() },
+    );
     assert_eq!(&greeting, b"220 x\r\n");
 }
