@@ -51,6 +51,13 @@ pub(crate) enum Facts {
     },
 }
 
+impl Facts {
+    /// Whether it is known who the peer is.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        matches!(self, Self::Tls { security: Security::Authenticated, .. })
+    }
+}
+
 /// Negotiates as a client.
 pub(crate) async fn connect(
     tcp: TcpStream,

@@ -7,8 +7,8 @@ use starttls::submission::{Envelope, Feature, Outcome, Report, Require, Said, Su
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::SendArgs;
-use crate::channel::Report as Channel;
-use crate::exit::{self, Failure};
+use crate::channel::{Facts, Report as Channel};
+use crate::exit::{self, Failure, note};
 use crate::login::Login;
 use crate::message::Message;
 use crate::net::{self, Transport};
@@ -26,9 +26,8 @@ pub(crate) async fn run(args: &SendArgs) -> Result<u8, Failure> {
         target: target.to_string(),
         facts: None,
     };
-    let (report, result) = match send(args).await {
+    let (report, result) = match send(args, &mut channel).await {
         Ok(sent) => {
-            channel.facts = sent.facts;
             let result = verdict(&sent.report, sent.result);
             (sent.report, result)
         }
@@ -52,7 +51,7 @@ pub(crate) async fn run(args: &SendArgs) -> Result<u8, Failure> {
     Ok(code)
 }
 
-async fn send(args: &SendArgs) -> Result<Sent, Failure> {
+async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
     let target = &args.server;
     let Some(mail) = target.scheme.row.mail else {
         return Err(Failure::usage(format!("{} carries no mail", target.proto)));
@@ -95,7 +94,13 @@ async fn send(args: &SendArgs) -> Result<Sent, Failure> {
     let tcp = connecting.await.map_err(|_| Failure::new(exit::NETWORK, "the time ran out"))??;
     let (transport, _) = Transport::new(tcp, trace.clone());
     let outgoing = Outgoing { exchange, message: message.octets, timeout, started };
-    let mut sent = outgoing.send(transport, |_| {}).await;
+    let up = |facts: &Facts| {
+        let line = channel.up(facts);
+        if !facts.is_authenticated() {
+            note(&line);
+        }
+    };
+    let mut sent = outgoing.send(transport, up).await;
     if let Some(trace) = trace {
         trace.finish();
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::{
-    Ended, Files, Serve, ended, line, negotiate, peer, play, rest, run, spawn, starttls,
+    Ended, Files, Serve, ended, finish, line, negotiate, peer, play, rest, run, spawn, starttls,
 };
 
 fn connect(files: &Files, options: &str, port: u16, input: &[u8]) -> Ended {
@@ -315,4 +315,47 @@ fn a_quiet_channel_ends_when_told_to() {
     drop(stdin);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stderr.contains("--idle"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_client_can_show_a_certificate_and_choose_its_address() {
+    let files = Arc::new(Files::new());
+    let (port, server) = peer({
+        let files = files.clone();
+        move |mut tcp| {
+            let from = tcp.peer_addr().unwrap().ip().to_string();
+            negotiate(&mut tcp);
+            let mut tls = files.tls_server(tcp, &TLS13);
+            let said = rest(&mut tls);
+            let shown = tls.conn.peer_certificates().map_or(0, |chain| chain.len());
+            tls.conn.send_close_notify();
+            tls.flush().unwrap();
+            (from, said, shown)
+        }
+    });
+    let (cert, key) = (files.path("elsewhere.pem"), files.path("elsewhere.key"));
+    let options = format!("--bind 127.0.0.2 --client-cert {cert} --client-key {key}");
+    let ended = connect(&files, &options, port, b"x");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(server.join().unwrap(), ("127.0.0.2".into(), "x".into(), 1));
+}
+
+/// Without roots nobody can be verified; an opportunistic client says so and goes on.
+#[test]
+fn a_system_without_roots() {
+    let files = Files::new();
+    let server = Serve::start(&files, "smtp", "--exec cat");
+    let empty = files.put("empty.pem", b"");
+    let url = format!("smtp://localhost:{}", server.port);
+    let without = |options: &str| {
+        let mut command = starttls(&format!("connect {options} {url}"));
+        command.env("SSL_CERT_FILE", &empty);
+        finish(spawn(&mut command), b"x")
+    };
+    let ended = without("");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("--ca FILE"), "{}", ended.stderr);
+    let ended = without("--policy opportunistic");
+    assert_eq!((ended.code, &ended.stdout[..]), (Some(0), &b"x"[..]), "{ended:?}");
+    assert!(ended.stderr.contains(" unauthenticated ("), "{}", ended.stderr);
 }

@@ -291,3 +291,31 @@ fn a_file_is_measured() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(server.join().unwrap(), 180_024 + 3);
 }
+
+/// A long message from a pipe is streamed: nothing is declared of it. Nobody is verified either,
+/// and that is said.
+#[test]
+fn a_pipe_is_streamed() {
+    let files = Arc::new(Files::new());
+    let (port, server) = server(&files, &["SIZE", "8BITMIME", "CHUNKING"], |tls| {
+        talk(tls, &[("MAIL FROM:<me@example.org> BODY=8BITMIME\r\n", "250 ok\r\n")]);
+        talk(tls, &[("RCPT TO:<a@example.net>\r\n", "250 ok\r\n"), ("DATA\r\n", "354 go\r\n")]);
+        let mut got = Vec::new();
+        let mut piece = vec![0; 1 << 16];
+        while !got.ends_with(b"\r\n.\r\n") {
+            let n = tls.read(&mut piece).unwrap();
+            got.extend_from_slice(&piece[..n]);
+        }
+        say(tls, "250 ok\r\n");
+        talk(tls, &[("QUIT\r\n", "221 bye\r\n")]);
+        got.len()
+    });
+    let mut mail = b"From: me@example.org\r\n\r\n".to_vec();
+    mail.resize(3_000_000, b'x');
+    let url = format!("submission://localhost:{port}");
+    let line = format!("send --policy opportunistic --to a@example.net --server {url}");
+    let ended = run(&line, &mail);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains(" unauthenticated ("), "{}", ended.stderr);
+    assert_eq!(server.join().unwrap(), 3_000_000 + 2 + 3);
+}

@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::server::WebPkiClientVerifier;
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     SupportedProtocolVersion,
@@ -78,10 +79,15 @@ impl Files {
     ) -> StreamOwned<ServerConnection, TcpStream> {
         let certs = CertificateDer::pem_file_iter(self.path_buf("server.pem")).unwrap();
         let key = PrivateKeyDer::from_pem_file(self.path_buf("server.key")).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.path_buf("ca.pem")).unwrap()).unwrap();
+        let provider = Arc::new(default_provider());
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(builder.allow_unauthenticated().build().unwrap())
             .with_single_cert(certs.map(Result::unwrap).collect(), key)
             .unwrap();
         StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), tcp)
@@ -105,9 +111,13 @@ impl Files {
     }
 }
 
+/// The roots of the system that the binary believes to be on.
+static SYSTEM: LazyLock<Files> = LazyLock::new(Files::new);
+
 /// The binary with arguments, split at spaces.
 pub(crate) fn starttls(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_starttls"));
+    command.env("SSL_CERT_FILE", SYSTEM.path("other-ca.pem")).env_remove("SSL_CERT_DIR");
     command.args(arguments.split_whitespace());
     command
 }
