@@ -35,8 +35,8 @@ impl Default for Cut {
 /// The machines for a URL scheme.
 pub fn machines(name: &str) -> (ClientMachine<'static>, ServerMachine<'static>) {
     let scheme: Scheme = scheme(name).unwrap();
-    let client = Names { own: "client.example.org", extensions: &[] };
-    let server = Names { own: NAME, extensions: &["SIZE 1000000", "8BITMIME"] };
+    let client = Names::new("client.example.org");
+    let server = Names { extensions: &["SIZE 1000000", "8BITMIME"], ..Names::new(NAME) };
     (scheme.client(client).unwrap(), scheme.server(server).unwrap())
 }
 

@@ -67,7 +67,7 @@ impl<'a> Order<'a> {
         let Self { to, require, content, .. } = self;
         let envelope = Envelope { from, to, size: None, content, utf8: false, require };
         submission.mail(envelope, true).unwrap();
-        let machine = scheme.client(Names { own: name, extensions: &[] }).unwrap();
+        let machine = scheme.client(Names::new(name)).unwrap();
         let transport = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let deadline = Instant::now() + Duration::from_secs(90);
         let (tls, host) = (tls(ca), "localhost");
@@ -185,7 +185,7 @@ fn postfix_has_a_limit() {
         require: Require::Any,
     };
     submission.mail(envelope, true).unwrap();
-    let machine = scheme.client(Names { own: "c.test", extensions: &[] }).unwrap();
+    let machine = scheme.client(Names::new("c.test")).unwrap();
     let transport = TcpStream::connect(("127.0.0.1", postfix.small)).unwrap();
     let report =
         starttls_std::submit(transport, machine, &tls(&ca), "localhost", submission, &large[..])

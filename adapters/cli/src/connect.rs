@@ -49,7 +49,7 @@ async fn open(args: &ConnectArgs) -> Result<Open, Failure> {
     let own: &'static str = args.common.domain.clone().leak();
     let machine = target
         .scheme
-        .client(Names { own, extensions: &[] })
+        .client(Names::new(own))
         .map_err(|error| Failure::session(error, None, None))?;
     let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Counts, Sink::Stderr));
     let plaintext = client.policy.allow_plaintext.then_some(AllowPlaintext);

@@ -228,7 +228,7 @@ impl Fresh {
             require: Require::Any,
         };
         submission.mail(envelope, true).map_err(failed)?;
-        let machine = scheme.client(Names { own: CLIENT, extensions: &[] }).map_err(failed)?;
+        let machine = scheme.client(Names::new(CLIENT)).map_err(failed)?;
         let machine = Traced::new(machine, trace.clone());
         let mut exchange = submit::exchange(machine, &self.client, HOST, submission)?;
         if let Some(trace) = trace.clone() {

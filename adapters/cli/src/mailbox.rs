@@ -47,7 +47,7 @@ pub(crate) async fn serve(
     tls: &ServerTls,
     account: Account<'_>,
 ) -> Result<Vec<Delivered>, Failure> {
-    let machine = scheme.server(Names { own: OWN, extensions: &[] }).map_err(failure)?;
+    let machine = scheme.server(Names::new(OWN)).map_err(failure)?;
     let mail = scheme.row.mail.unwrap_or(Mail::Smtp);
     let receiver = Receiver::new(mail, OWN, scheme.implicit).map_err(failure)?;
     let stream = starttls_tokio::accept(tcp, machine, tls).await.map_err(channel::failure)?;

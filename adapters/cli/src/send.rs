@@ -79,7 +79,7 @@ async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
 
     // The machine outlives this call; a process makes one.
     let own: &'static str = args.common.domain.clone().leak();
-    let names = Names { own, extensions: &[] };
+    let names = Names::new(own);
     let machine = target.scheme.client(names);
     let machine = machine.map_err(|error| Failure::session(error, None, None))?;
     let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Lines, Sink::Stderr));

@@ -70,7 +70,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
 
 impl Service {
     fn machine(&self) -> Result<starttls::protocol::ServerMachine<'static>, Failure> {
-        let names = Names { own: self.own, extensions: &[] };
+        let names = Names::new(self.own);
         let machine = self.args.target.scheme.server(names);
         machine.map_err(|error| Failure::session(error, None, None))
     }

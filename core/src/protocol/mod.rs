@@ -7,10 +7,11 @@ pub mod smtp;
 
 pub use implicit::Implicit;
 #[cfg(feature = "alloc")]
-pub use machines::{ClientMachine, Names, ServerMachine};
+pub use machines::{ClientMachine, Machines, ServerMachine};
+pub use smtp::{LMTP, SMTP};
 
-/// One protocol, as the world knows it.
-#[derive(Debug, PartialEq, Eq)]
+/// One protocol, as the world knows it. Its name tells it from the others.
+#[derive(Debug)]
 pub struct Row {
     /// Name, and URL scheme of the in-band upgrade.
     pub name: &'static str,
@@ -26,6 +27,38 @@ pub struct Row {
     pub specification: &'static str,
     /// What a submission client has to know.
     pub mail: Option<Mail>,
+    /// Its machines, to be chosen at run time.
+    #[cfg(feature = "alloc")]
+    pub machines: Machines,
+}
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Row {}
+
+/// The names and choices that protocols exchange before TLS. Each takes what it needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// What this side calls itself: the domain of EHLO, or of a server's greeting.
+    pub own: &'a str,
+    /// What the client calls the server, where that is said before TLS.
+    pub peer: &'a str,
+    /// A server's extension lines, where its protocol has them.
+    pub extensions: &'a [&'a str],
+    /// Octets nobody can guess, for the tags and ids that some clients choose:
+    /// [`Misuse::Randomness`](crate::error::Misuse::Randomness) where they are needed and missing.
+    pub random: Option<[u8; 16]>,
+}
+
+impl<'a> Names<'a> {
+    /// Names for a client or server that calls itself `own`, and nothing else.
+    pub fn new(own: &'a str) -> Self {
+        Self { own, peer: "localhost", extensions: &[], random: None }
+    }
 }
 
 /// How a mail protocol differs from SMTP.
@@ -36,28 +69,6 @@ pub enum Mail {
     /// RFC 2033: LHLO, and a reply for each recipient behind the message.
     Lmtp,
 }
-
-/// SMTP and message submission.
-pub static SMTP: Row = Row {
-    name: "smtp",
-    aliases: &[("submission", 587)],
-    port: 25,
-    implicit: &[("smtps", 465), ("submissions", 465)],
-    alpn: None,
-    specification: "RFC 3207",
-    mail: Some(Mail::Smtp),
-};
-
-/// Local mail transfer.
-pub static LMTP: Row = Row {
-    name: "lmtp",
-    aliases: &[],
-    port: 24,
-    implicit: &[],
-    alpn: None,
-    specification: "RFC 2033, RFC 3207",
-    mail: Some(Mail::Lmtp),
-};
 
 /// Every protocol this crate speaks.
 pub static TABLE: &[&Row] = &[&SMTP, &LMTP];

@@ -16,7 +16,9 @@
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
 use crate::negotiate::{self, Negotiate, Next};
-use crate::protocol::{LMTP, Mail, Row, SMTP};
+#[cfg(feature = "alloc")]
+use crate::protocol::Machines;
+use crate::protocol::{Mail, Row};
 use crate::wire::{Code, Frame, MAX_LINE, Out, Replies, line};
 
 /// The longest domain or address literal (RFC 5321 §4.5.3.1.2), in octets.
@@ -24,6 +26,38 @@ const MAX_NAME: usize = 255;
 
 /// The most commands answered before STARTTLS.
 const MAX_COMMANDS: u8 = 128;
+
+/// SMTP and message submission.
+pub static SMTP: Row = Row {
+    name: "smtp",
+    aliases: &[("submission", 587)],
+    port: 25,
+    implicit: &[("smtps", 465), ("submissions", 465)],
+    alpn: None,
+    specification: "RFC 3207",
+    mail: Some(Mail::Smtp),
+    #[cfg(feature = "alloc")]
+    machines: Machines {
+        client: |names| Ok(alloc::boxed::Box::new(Client::new(names.own)?)),
+        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+    },
+};
+
+/// Local mail transfer.
+pub static LMTP: Row = Row {
+    name: "lmtp",
+    aliases: &[],
+    port: 24,
+    implicit: &[],
+    alpn: None,
+    specification: "RFC 2033, RFC 3207",
+    mail: Some(Mail::Lmtp),
+    #[cfg(feature = "alloc")]
+    machines: Machines {
+        client: |names| Ok(alloc::boxed::Box::new(Client::lmtp(names.own)?)),
+        server: |names| Ok(alloc::boxed::Box::new(Server::lmtp(names.own, names.extensions)?)),
+    },
+};
 
 impl Mail {
     pub(crate) fn row(self) -> &'static Row {
