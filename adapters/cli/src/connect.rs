@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &ConnectArgs) -> Result<u8, Failure> {
         Err(failure) => failure.report(),
     };
     if args.common.json {
-        eprintln!("{}", report.json(&result));
+        exit::complain(&report.json(&result).to_string());
     }
     Ok(code)
 }

@@ -1,6 +1,6 @@
 //! `starttls demo`: a mail from a client to a server of this program, on loopback.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,16 +66,16 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<u8, Failure> {
 
 /// One mail, as both sides say it.
 async fn deliver(fresh: &Fresh, trace: Option<Arc<Trace>>) -> Result<u8, Failure> {
-    say(&format!("A mail by {UPGRADED}://{HOST}: C is the client, S the server.\n\n"))?;
+    exit::print(&format!("A mail by {UPGRADED}://{HOST}: C is the client, S the server.\n\n"))?;
     let (sent, mails) = fresh.mail(UPGRADED, trace, false).await?;
     let (facts, mails) = delivered(&sent, mails)?;
-    say(&format!("\n{}\n", parameters(facts)))?;
+    exit::print(&format!("\n{}\n", parameters(facts)))?;
     let (up, all) = sent.waits;
-    say(&format!("Waits for the server: {up} up to the channel, {all} in all\n"))?;
+    exit::print(&format!("Waits for the server: {up} up to the channel, {all} in all\n"))?;
     for mail in mails {
         let (from, to) = (mail.from, mail.to.join(", "));
-        say(&format!("\nThe mail as received, from {from} for {to}:\n\n"))?;
-        say(&String::from_utf8_lossy(&mail.octets))?;
+        exit::print(&format!("\nThe mail as received, from {from} for {to}:\n\n"))?;
+        exit::print(&String::from_utf8_lossy(&mail.octets))?;
     }
     Ok(exit::DONE)
 }
@@ -87,16 +87,18 @@ async fn compare(fresh: &Fresh) -> Result<u8, Failure> {
     let (implicit, mails) = fresh.mail(IMPLICIT, None, false).await?;
     delivered(&implicit, mails)?;
     let (u, i) = (upgraded.waits, implicit.waits);
-    say("The same mail with the same login, delivered both ways. Waits for the server:\n\n")?;
-    say(&format!("{:28}{:>12}{:>16}\n", "", "STARTTLS", "implicit TLS"))?;
+    exit::print(
+        "The same mail with the same login, delivered both ways. Waits for the server:\n\n",
+    )?;
+    exit::print(&format!("{:28}{:>12}{:>16}\n", "", "STARTTLS", "implicit TLS"))?;
     for (what, u, i) in [
         ("up to the channel", u.0, i.0),
         ("from there to the end", u.1 - u.0, i.1 - i.0),
         ("in all", u.1, i.1),
     ] {
-        say(&format!("{what:28}{u:>12}{i:>16}\n"))?;
+        exit::print(&format!("{what:28}{u:>12}{i:>16}\n"))?;
     }
-    say(&format!(
+    exit::print(&format!(
         "\nEach wait is a round trip: on a path of 100 ms, {} ms against {} ms. And there is no\n\
          plaintext for anybody to meddle with: where a server has a port for implicit TLS, use it.\n",
         u.1 * 100,
@@ -107,12 +109,12 @@ async fn compare(fresh: &Fresh) -> Result<u8, Failure> {
 
 /// Somebody in the middle hides STARTTLS, and refuses it when it is asked for all the same.
 async fn strip(fresh: &Fresh, trace: Option<Arc<Trace>>) -> Result<u8, Failure> {
-    say("Somebody between client and server hides STARTTLS and refuses it:\n\n")?;
+    exit::print("Somebody between client and server hides STARTTLS and refuses it:\n\n")?;
     let (sent, mails) = fresh.mail(UPGRADED, trace, true).await?;
     let (Err(failure), Err(_)) = (sent.result, mails) else {
         return Err(Failure::new(exit::MISBEHAVED, "a mail went out over a stripped channel"));
     };
-    say("\nNo login and no mail was sent, and none reached the server.\n")?;
+    exit::print("\nNo login and no mail was sent, and none reached the server.\n")?;
     Ok(failure.at(format!("{UPGRADED}://{HOST}")).report())
 }
 
@@ -302,10 +304,4 @@ async fn accept(listener: &TcpListener) -> Result<TcpStream, Failure> {
         Ok((tcp, _)) => Ok(tcp),
         Err(error) => Err(Failure::network("loopback", &error)),
     }
-}
-
-fn say(text: &str) -> Result<(), Failure> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::network("standard output", &error))
 }

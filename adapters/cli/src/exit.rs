@@ -1,7 +1,7 @@
 //! What went wrong, in one line on stderr and one number: the only place that knows the numbers.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 
 use starttls::Error;
 use starttls::error::{RefusalKind, TlsError};
@@ -121,11 +121,25 @@ impl Failure {
     }
 }
 
-/// One line on stderr.
+/// One line of ours on stderr.
 pub(crate) fn note(text: &str) {
-    // Written at once, so that lines of other processes do not cut it; nobody may be listening.
-    let line = format!("starttls: {text}\n");
-    let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
+    complain(&format!("starttls: {text}"));
+}
+
+/// One line on stderr, written at once, so that lines of other processes do not cut it. Nobody may
+/// be listening, and then there is nobody to tell.
+pub(crate) fn complain(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Results on stdout.
+///
+/// # Errors
+/// [`NETWORK`], if nobody takes them.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    let result = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    result.map_err(|error| Failure::network("standard output", &error))
 }
 
 fn io_text(error: &io::Error) -> String {

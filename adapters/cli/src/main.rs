@@ -29,7 +29,6 @@ mod text;
 mod tls;
 mod trace;
 
-use std::io::Write;
 use std::process::exit;
 
 use args::Verb;
@@ -64,8 +63,5 @@ fn run(verb: Verb) -> Result<u8, Failure> {
 }
 
 fn print(octets: &[u8]) -> Result<u8, Failure> {
-    std::io::stdout()
-        .write_all(octets)
-        .map(|()| exit::DONE)
-        .map_err(|error| Failure::network("standard output", &error))
+    exit::print(&String::from_utf8_lossy(octets)).map(|()| exit::DONE)
 }

@@ -42,10 +42,11 @@ pub(crate) async fn run(args: &SendArgs) -> Result<u8, Failure> {
         Err(failure) => failure.report(),
     };
     if args.common.json {
-        println!("{}", object(&channel, args, &report, &result));
+        exit::print(&format!("{}\n", object(&channel, args, &report, &result)))?;
     } else if code != exit::USAGE {
         for (address, outcome) in args.to.iter().zip(&report.recipients) {
-            println!("{} {}", text::escape(address.as_bytes()), line(outcome));
+            let address = text::escape(address.as_bytes());
+            exit::print(&format!("{address} {}\n", line(outcome)))?;
         }
     }
     Ok(code)

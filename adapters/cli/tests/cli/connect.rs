@@ -359,3 +359,36 @@ fn a_system_without_roots() {
     assert_eq!((ended.code, &ended.stdout[..]), (Some(0), &b"x"[..]), "{ended:?}");
     assert!(ended.stderr.contains(" unauthenticated ("), "{}", ended.stderr);
 }
+
+/// What stdin gave and nobody took is not passed over in silence.
+#[test]
+fn a_peer_that_goes_while_there_is_more_to_send() {
+    let files = Arc::new(Files::new());
+    let (port, server) = peer({
+        let files = files.clone();
+        move |mut tcp| {
+            negotiate(&mut tcp);
+            let mut tls = files.tls_server(tcp, &TLS13);
+            tls.read_exact(&mut [0; 1]).unwrap();
+            tls.write_all(b"enough\r\n").unwrap();
+            tls.conn.send_close_notify();
+            tls.flush().unwrap();
+        }
+    });
+    let ended = connect(&files, "", port, &vec![b'x'; 20_000_000]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    server.join().unwrap();
+}
+
+/// Nobody takes what is printed.
+#[test]
+fn a_closed_stdout() {
+    let files = Files::new();
+    let server = Serve::start(&files, "smtp", "--exec cat");
+    let (ca, port) = (files.path("ca.pem"), server.port);
+    let mut child = spawn(&mut starttls(&format!("connect --ca {ca} smtp://localhost:{port}")));
+    drop(child.stdout.take());
+    let ended = finish(child, b"x");
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stderr.contains("standard output"), "{}", ended.stderr);
+}

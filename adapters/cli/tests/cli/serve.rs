@@ -153,3 +153,42 @@ fn a_port_in_use_is_said() {
     assert!(ended.stderr.contains("in use"), "{}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), 1);
 }
+
+/// A client that has said all it has to say still gets its answer.
+#[test]
+fn half_close_by_the_client() {
+    let files = Files::new();
+    let mut server = Serve::start(&files, "smtps", "--once");
+    let mut tls = files.tls_client(server.tcp(), &TLS13);
+    tls.write_all(b"question\r\n").unwrap();
+    tls.conn.send_close_notify();
+    tls.flush().unwrap();
+    let mut stdout = server.child.stdout.take().unwrap();
+    assert_eq!(line(&mut stdout), "question\r\n");
+    server.child.stdout = Some(stdout);
+    let mut stdin = server.child.stdin.take().unwrap();
+    stdin.write_all(b"answer\r\n").unwrap();
+    assert_eq!(line(&mut tls), "answer\r\n");
+    stdin.write_all(b"and more\r\n").unwrap();
+    drop(stdin);
+    assert_eq!(rest(&mut tls), "and more\r\n");
+    drop(tls);
+    let ended = server.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
+fn a_failed_handshake_is_6() {
+    let files = Files::new();
+    for octets in [&b"EHLO x\r\n"[..], b"\x16\x03\x01\x00\x04\x01\x00\x00\x00"] {
+        let server = Serve::start(&files, "smtps", "--once --json");
+        let mut tcp = server.tcp();
+        tcp.write_all(octets).unwrap();
+        let mut alert = Vec::new();
+        tcp.read_to_end(&mut alert).unwrap();
+        assert!(alert.starts_with(&[21, 3]), "{alert:?}");
+        let ended = server.end();
+        assert_eq!(ended.code, Some(6), "{octets:?}: {ended:?}");
+        assert_eq!(ended.json()["outcome"], "tls-failed");
+    }
+}
