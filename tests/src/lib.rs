@@ -8,6 +8,7 @@ pub mod pair;
 pub mod peers;
 pub mod pki;
 pub mod play;
+pub mod serving;
 pub mod sessions;
 pub mod table;
 mod watch;
