@@ -3,6 +3,7 @@
 
 pub mod attack;
 pub mod dialogue;
+pub mod hostile;
 pub mod mail;
 pub mod pair;
 pub mod peers;
