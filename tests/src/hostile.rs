@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use rustls::crypto::cipher::{MessageEncrypter, OutboundPlainMessage};
+use rustls::crypto::cipher::{AeadKey, Iv, OutboundPlainMessage};
 use rustls::pki_types::ServerName;
 use rustls::{
     ClientConfig, ClientConnection, Connection, ConnectionTrafficSecrets, ContentType,
@@ -28,7 +28,7 @@ pub struct Hostile<N> {
     pub data: Vec<u8>,
     /// What our side sent and nobody looked at.
     pub sent: Vec<u8>,
-    forger: Option<(Box<dyn MessageEncrypter>, u64)>,
+    forger: Option<Forger>,
 }
 
 fn buffers() -> (Vec<u8>, Vec<u8>) {
@@ -155,16 +155,9 @@ impl<N: Negotiate> Hostile<N> {
     /// A record of any kind and content, protected as the peer's next. The honest part is over.
     pub fn forge(&mut self, kind: ContentType, content: &[u8]) -> Vec<u8> {
         if let Some(theirs) = self.theirs.take() {
-            self.forger = Some(forger(theirs));
+            self.forger = Some(Forger::new(theirs));
         }
-        let (encrypter, sequence) = self.forger.as_mut().expect("keys");
-        let message = OutboundPlainMessage {
-            typ: kind,
-            version: ProtocolVersion::TLSv1_2,
-            payload: content.into(),
-        };
-        *sequence += 1;
-        encrypter.encrypt(message, *sequence - 1).unwrap().encode()
+        self.forger.as_mut().expect("keys").record(kind, content)
     }
 
     /// Such a record, given to our side.
@@ -175,18 +168,37 @@ impl<N: Negotiate> Hostile<N> {
 }
 
 /// The peer's keys and its next sequence number.
-fn forger(theirs: Connection) -> (Box<dyn MessageEncrypter>, u64) {
-    let suite = theirs.negotiated_cipher_suite().expect("a suite");
-    let (sequence, secrets) = theirs.dangerous_extract_secrets().unwrap().tx;
-    let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
-        panic!("AES-256-GCM is what both sides prefer");
-    };
-    let encrypter = match suite {
-        SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
-        SupportedCipherSuite::Tls12(suite) => {
-            let (salt, explicit) = iv.as_ref().split_at(4);
-            suite.aead_alg.encrypter(key, salt, explicit)
-        }
-    };
-    (encrypter, sequence)
+struct Forger {
+    suite: SupportedCipherSuite,
+    key: [u8; 32],
+    iv: [u8; 12],
+    sequence: u64,
+}
+
+impl Forger {
+    fn new(theirs: Connection) -> Self {
+        let suite = theirs.negotiated_cipher_suite().expect("a suite");
+        let (sequence, secrets) = theirs.dangerous_extract_secrets().unwrap().tx;
+        let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
+            panic!("AES-256-GCM is what both sides prefer");
+        };
+        let (key, iv) = (key.as_ref().try_into().unwrap(), iv.as_ref().try_into().unwrap());
+        Self { suite, key, iv, sequence }
+    }
+
+    fn record(&mut self, typ: ContentType, content: &[u8]) -> Vec<u8> {
+        let version = ProtocolVersion::TLSv1_2;
+        let message = OutboundPlainMessage { typ, version, payload: content.into() };
+        // A new one each time: they insist on sequence numbers from their first.
+        let key = AeadKey::from(self.key);
+        let mut encrypter = match self.suite {
+            SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, Iv::new(self.iv)),
+            SupportedCipherSuite::Tls12(suite) => {
+                let (salt, explicit) = self.iv.split_at(4);
+                suite.aead_alg.encrypter(key, salt, explicit)
+            }
+        };
+        self.sequence += 1;
+        encrypter.encrypt(message, self.sequence - 1).unwrap().encode()
+    }
 }
