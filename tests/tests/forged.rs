@@ -214,8 +214,11 @@ fn empty_records_are_no_data_and_few() {
         assert_eq!(peer.forged(DATA, b""), MISBEHAVED, "{role}");
         assert_eq!(peer.data(), b"xxx");
     });
-    // Of a handshake there must be something in each (RFC 8446 §5.1).
-    both(|peer, _, role| assert_eq!(peer.forged(HANDSHAKE, b""), MISBEHAVED, "{role}"));
+    // The same for handshake messages: it is a fragment of one that is counted.
+    both(|peer, _, role| {
+        let ends: Vec<_> = (0..33).map(|_| peer.forged(HANDSHAKE, b"")).collect();
+        assert_eq!((ends[31], ends[32]), (WAITS, MISBEHAVED), "{role}");
+    });
 }
 
 #[test]
