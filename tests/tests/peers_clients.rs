@@ -87,6 +87,25 @@ fn openssl_verifies_us_and_hears_every_reply() {
 }
 
 #[test]
+fn openssl_resumes() {
+    let ca = Ca::new();
+    let ticket = ca.dir().join("session.pem");
+    for (flag, version) in VERSIONS {
+        let server = Serving::start("smtp", &ca.server);
+        let client = OpenSsl::new(server.port, Some("smtp"), &ca.root_pem);
+        for (option, how) in [("-sess_out", "New"), ("-sess_in", "Reused")] {
+            let flag = format!("-tls{flag}");
+            let program = program!(client.program()).args([&*flag, option]).arg(&ticket);
+            let ran = program.input(typed("EHLO")).run();
+            succeeded(&ran);
+            let line = format!("{how}, {}, Cipher is ", version.name());
+            assert!(ran.stdout.contains(&line), "{ran:#?}");
+        }
+        assert_eq!(server.mails(), vec![taken(version, false); 2]);
+    }
+}
+
+#[test]
 fn openssl_does_not_verify_what_is_wrong_and_we_hear_why() {
     let ca = Ca::new();
     for (identity, alert, words) in [
@@ -259,10 +278,17 @@ fn curl_requires_tls_and_sends() {
             let ran = program!(client(&ca.root_pem)).run();
             succeeded(&ran);
             assert_eq!(server.mails(), [taken(version, true)]);
+            // Many records, and dots at the front of many lines.
+            let large =
+                b".seventy-eight octets of a line that begins with a dot, ............ .......\r\n"
+                    .repeat(40_000);
+            let ran = program!(client(&ca.root_pem)).input(&large[..]).run();
+            succeeded(&ran);
+            assert!(server.mails()[1].message == large, "{}", server.mails()[1].message.len());
             // "SSL peer certificate or SSH remote key was not OK".
             let ran = program!(client(&stranger.root_pem)).run();
             assert_eq!(ran.status.code(), Some(60), "{ran:#?}");
-            assert_eq!(server.mails().len(), 1);
+            assert_eq!(server.mails().len(), 2);
         }
     }
 }
