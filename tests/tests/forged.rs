@@ -93,6 +93,10 @@ fn what_is_forged_is_read() {
         }
         assert_eq!(peer.data(), [[0; 5], [1; 5], [2; 5]].concat());
         assert_eq!(peer.forged(ALERT, &[1, 0]), Ok(Event::PeerClosed), "{role}");
+        // What follows is dropped, however much it is (RFC 8446 §6.1).
+        assert_eq!(peer.forged(DATA, b"late"), Ok(Event::PeerClosed), "{role}");
+        assert_eq!(peer.feed(&[0; 3 * RECEIVE_BUFFER]), Ok(Event::PeerClosed), "{role}");
+        assert_eq!(peer.data().len(), 15);
         assert_eq!(peer.end(), Ok(Event::Closed), "{role}");
     });
 }
