@@ -1,6 +1,8 @@
 //! Records that no honest peer sends, in both roles: each ends in a typed error, or in nothing, in
 //! bounded memory. Nothing of it is data.
 
+use std::io::Write;
+
 use rustls::version::{TLS12, TLS13};
 use rustls::{ContentType, SupportedProtocolVersion};
 use starttls::Error;
@@ -99,6 +101,64 @@ fn what_is_forged_is_read() {
         assert_eq!(peer.data().len(), 15);
         assert_eq!(peer.end(), Ok(Event::Closed), "{role}");
     });
+}
+
+/// All that our side says to `octets`, which come at once and are the last.
+fn events<N: Negotiate>(peer: &mut Hostile<N>, octets: &[u8]) -> Vec<Result<Event, Error>> {
+    peer.ours.spare_mut()[..octets.len()].copy_from_slice(octets);
+    peer.ours.received(octets.len()).unwrap();
+    let mut events = Vec::new();
+    while events.len() < 10 {
+        events.push(peer.ours.process());
+        match events.last() {
+            Some(Ok(Event::Data)) => {
+                let mut buffer = [0; 100];
+                let n = peer.ours.read(&mut buffer);
+                peer.data.extend_from_slice(&buffer[..n]);
+            }
+            Some(Ok(Event::Established)) => {}
+            Some(Ok(Event::Transmit)) => {
+                peer.ours.transmitted(peer.ours.transmit().len()).unwrap();
+            }
+            _ => break,
+        }
+    }
+    events
+}
+
+#[test]
+fn data_and_the_end_may_come_with_the_end_of_the_handshake() {
+    let pki = Pki::default();
+    let expected = [Ok(Event::Established), Ok(Event::Data), Ok(Event::PeerClosed)];
+    let last_words = |theirs: &mut rustls::Connection| {
+        theirs.writer().write_all(b"last words").unwrap();
+        theirs.send_close_notify();
+    };
+    // Our client. In TLS 1.3 the server need not wait for its Finished.
+    for version in VERSIONS {
+        let mut config = pki.server();
+        config.send_half_rtt_data = true;
+        let mut peer = Hostile::server(machines("smtps").0, pki.client(version), config);
+        assert_eq!(peer.feed(&[]), WAITS);
+        let mut flight = peer.answer();
+        if version == &TLS12 {
+            assert_eq!(peer.feed(&flight), WAITS);
+            flight = peer.answer();
+        }
+        last_words(peer.theirs.as_mut().unwrap());
+        flight.extend(peer.answer());
+        assert_eq!(events(&mut peer, &flight), expected, "{version:?}");
+        assert_eq!(peer.data, b"last words");
+    }
+    // Our server.
+    let mut peer = server(&pki, &TLS13);
+    let hello = peer.answer();
+    assert_eq!(peer.feed(&hello), WAITS);
+    let mut finished = peer.answer();
+    last_words(peer.theirs.as_mut().unwrap());
+    finished.extend(peer.answer());
+    assert_eq!(events(&mut peer, &finished), expected);
+    assert_eq!(peer.data, b"last words");
 }
 
 #[test]
