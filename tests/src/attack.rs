@@ -49,7 +49,8 @@ pub struct Attack {
     pub end: String,
     /// Further ends under other splits.
     pub splits: Vec<String>,
-    setting: &'static Setting,
+    /// What machines are made from.
+    pub setting: &'static Setting,
 }
 
 impl Attack {

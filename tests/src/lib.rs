@@ -3,11 +3,13 @@
 
 pub mod attack;
 pub mod dialogue;
+pub mod hostile;
 pub mod mail;
 pub mod pair;
 pub mod peers;
 pub mod pki;
 pub mod play;
+pub mod serving;
 pub mod sessions;
 pub mod table;
 mod watch;

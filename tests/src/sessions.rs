@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, ServerConfig};
 use starttls::Error;
-use starttls::negotiate::Negotiate;
+use starttls::negotiate::{Client, Negotiate, Server};
 use starttls::protocol::{ClientMachine, Names, Scheme, ServerMachine, scheme};
 use starttls::session::{Event, RECEIVE_BUFFER, Session};
 use starttls::tls::{ClientTls, ServerTls};
@@ -55,7 +55,8 @@ pub struct End<N> {
 }
 
 impl<N: Negotiate> End<N> {
-    fn new(session: Heap<N>) -> Self {
+    /// An end with nothing on its way.
+    pub fn new(session: Heap<N>) -> Self {
         Self { session, wire: VecDeque::new(), closed: false, events: vec![], data: vec![] }
     }
 
@@ -107,11 +108,11 @@ impl<N: Negotiate> End<N> {
 }
 
 /// Both ends.
-pub struct Pair {
+pub struct Pair<C = ClientMachine<'static>, S = ServerMachine<'static>> {
     /// The client's end.
-    pub client: End<ClientMachine<'static>>,
+    pub client: End<C>,
     /// The server's end.
-    pub server: End<ServerMachine<'static>>,
+    pub server: End<S>,
     cut: Cut,
 }
 
@@ -123,8 +124,15 @@ impl Pair {
 
     /// The same with the client's policy.
     pub fn with(scheme: &str, client: &ClientTls, server: ServerConfig, cut: Cut) -> Self {
-        let (input, output) = (|| vec![0; cut.receive], || vec![0; cut.send]);
         let (c, s) = machines(scheme);
+        Self::of(c, s, client, server, cut)
+    }
+}
+
+impl<C: Negotiate<Side = Client>, S: Negotiate<Side = Server>> Pair<C, S> {
+    /// A pair of these machines.
+    pub fn of(c: C, s: S, client: &ClientTls, server: ServerConfig, cut: Cut) -> Self {
+        let (input, output) = (|| vec![0; cut.receive], || vec![0; cut.send]);
         let server = ServerTls::new(Arc::new(server)).unwrap();
         Self {
             client: End::new(Session::client(c, client, NAME, input(), output()).unwrap()),
