@@ -173,7 +173,7 @@ impl Shared {
 
     fn machine(&self) -> ServerMachine<'static> {
         let extensions = &["PIPELINING", "8BITMIME"];
-        self.scheme.server(Names { own: OWN, extensions }).expect("good names")
+        self.scheme.server(Names { extensions, ..Names::new(OWN) }).expect("good names")
     }
 
     fn serve(&self, transport: TcpStream) -> Ended {
