@@ -6,8 +6,6 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::stream::Limit;
-
 /// A transport whose reads and writes can be made to end.
 pub trait Timeouts {
     /// Bounds every later read and write; `None` takes the bound away. After it they fail with
@@ -36,6 +34,16 @@ impl Timeouts for UnixStream {
 impl<T: Timeouts + ?Sized> Timeouts for &T {
     fn set_timeouts(&self, each: Option<Duration>) -> io::Result<()> {
         (**self).set_timeouts(each)
+    }
+}
+
+/// What is asked before each read and write of the transport.
+pub(crate) trait Limit<S> {
+    fn apply(&self, transport: &S) -> io::Result<()>;
+    fn lift(&self, transport: &S) -> io::Result<()>;
+    /// What an error of the transport means under this limit.
+    fn judge(&self, error: io::Error) -> io::Error {
+        error
     }
 }
 

@@ -62,8 +62,7 @@ pub use starttls::io::{Broken, Error};
 pub use stream::Stream;
 pub use submit::{submit, submit_by};
 
-use deadline::{Forever, Until};
-use stream::Limit;
+use deadline::{Forever, Limit, Until};
 
 /// The buffers of a stream: any record in, one full record and its overhead out.
 pub(crate) type HeapSession<N> = Session<N, Box<[u8]>, Box<[u8]>>;

@@ -5,17 +5,8 @@ use std::io::{self, Read, Write};
 use starttls::negotiate::Negotiate;
 use starttls::session::Event;
 
+use crate::deadline::{Forever, Limit};
 use crate::{Error, HeapSession, Plaintext};
-
-/// What is asked before each read and write of the transport.
-pub(crate) trait Limit<S> {
-    fn apply(&self, transport: &S) -> io::Result<()>;
-    fn lift(&self, transport: &S) -> io::Result<()>;
-    /// What an error of the transport means under this limit.
-    fn judge(&self, error: io::Error) -> io::Error {
-        error
-    }
-}
 
 /// An encrypted channel over `S`.
 ///
@@ -84,7 +75,7 @@ impl<S: Read + Write, N: Negotiate> Stream<S, N> {
     /// Whatever the transport says.
     pub fn close_write(&mut self) -> io::Result<()> {
         self.session.close();
-        self.send(&crate::deadline::Forever)
+        self.send(&Forever)
     }
 
     /// Closes both ways: sends close_notify, waits for the peer's, and returns the transport.
@@ -106,16 +97,15 @@ impl<S: Read + Write, N: Negotiate> Read for Stream<S, N> {
         if buf.is_empty() {
             return Ok(0);
         }
-        let forever = crate::deadline::Forever;
         loop {
-            match self.process(&forever)? {
+            match self.process(&Forever)? {
                 Event::Data => return Ok(self.session.read(buf)),
                 Event::PeerClosed | Event::Closed => return Ok(0),
                 Event::NeedInput => {
-                    self.send(&forever)?;
-                    self.receive(&forever)?;
+                    self.send(&Forever)?;
+                    self.receive(&Forever)?;
                 }
-                _ => self.send(&forever)?,
+                _ => self.send(&Forever)?,
             }
         }
     }
@@ -123,17 +113,16 @@ impl<S: Read + Write, N: Negotiate> Read for Stream<S, N> {
 
 impl<S: Read + Write, N: Negotiate> Write for Stream<S, N> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let forever = crate::deadline::Forever;
         loop {
             // What a transport with a time-out did not take before goes first.
             if !self.session.transmit().is_empty() {
-                self.send(&forever)?;
+                self.send(&Forever)?;
             }
             let n = self.session.write(buf)?;
             if n == 0 && !buf.is_empty() {
                 continue;
             }
-            return match self.send(&forever) {
+            return match self.send(&Forever) {
                 // The octets are sealed and will be sent by the next call.
                 Err(error)
                     if !matches!(
@@ -149,7 +138,7 @@ impl<S: Read + Write, N: Negotiate> Write for Stream<S, N> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send(&crate::deadline::Forever)
+        self.send(&Forever)
     }
 }
 

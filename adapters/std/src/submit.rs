@@ -7,8 +7,8 @@ use starttls::negotiate::{Client, Negotiate};
 use starttls::submission::{Exchange, ExchangeStep as Step, Report, Submission};
 use starttls::tls::ClientTls;
 
-use crate::deadline::{Forever, Timeouts, Until};
-use crate::stream::{Limit, receive, send};
+use crate::deadline::{Forever, Limit, Timeouts, Until};
+use crate::stream::{receive, send};
 use crate::{Broken, Error, HeapSession, client};
 
 /// Octets of the message read at a time. A message that fits is measured first, so that its size
