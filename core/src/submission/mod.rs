@@ -249,7 +249,8 @@ impl<'a> Submission<'a> {
     ///
     /// Octets stand in `out` after [`Event::Send`] only. Give all input there is before
     /// waiting for room to send: a reply that stands there before its command was sent is an
-    /// error, but for 421, which a server may say at any time and which ends the session.
+    /// error, but for 421, which a server may say at any time and which ends the session, and for
+    /// a refusal in the middle of DATA, which ends it too: the message is left without its end.
     ///
     /// # Errors
     /// [`Error::PeerMisbehaved`]. It is final.
@@ -333,11 +334,14 @@ impl<'a> Submission<'a> {
     /// The transport ended.
     ///
     /// # Errors
-    /// [`Error::Truncated`] unless the session was over, or only the reply to QUIT was due; the
-    /// error that ended the session before, if one did.
+    /// [`Error::Truncated`] unless the session was over, or only QUIT was left to be said, or the
+    /// reply to it due; the error that ended the session before, if one did.
     pub fn close_received(&mut self) -> Result<(), Error> {
         self.check_sound()?;
-        let leaving = self.asked == Asked::Quit && self.outstanding == 1;
+        let leaving = match self.step {
+            Step::Quit => self.outstanding == 0,
+            _ => self.asked == Asked::Quit && self.outstanding == 1,
+        };
         if leaving {
             self.step = Step::Over;
         }

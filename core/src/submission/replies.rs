@@ -44,16 +44,26 @@ impl Submission<'_> {
         Ok(n)
     }
 
-    /// With no reply due a server may say 421, and nothing else; a greeting where EHLO is to be
-    /// sent has its own name. Judged by the first octets, however few of them came.
+    /// With no reply due a server may say 421, or refuse a message on its way behind DATA, and
+    /// nothing else; a greeting where EHLO is to be sent has its own name. Judged by the first
+    /// octets, however few of them came.
     fn check_turn(&self) -> Result<(), Error> {
         let heard = self.line.get(..3).unwrap_or(&self.line);
         let greeting = self.step == Step::Hello && b"220".starts_with(heard);
-        if self.outstanding > 0 || greeting || b"421".starts_with(heard) {
+        let refusal = self.is_sending_data() && matches!(heard, [b'4' | b'5', ..]);
+        if self.outstanding > 0 || greeting || refusal || b"421".starts_with(heard) {
             Ok(())
         } else {
             Err(Misbehaviour::Unsolicited.into())
         }
+    }
+
+    /// Whether a message is on its way behind DATA, its final dot still to be sent.
+    fn is_sending_data(&self) -> bool {
+        let mail = self.transaction.as_ref();
+        self.outstanding == 0
+            && matches!(self.step, Step::Body | Step::End)
+            && mail.is_some_and(|mail| !mail.is_chunk())
     }
 
     fn reply_line(&mut self) -> Result<(), Error> {
@@ -79,7 +89,9 @@ impl Submission<'_> {
 
     /// One whole reply was read.
     fn answer(&mut self, code: Code, single: bool) -> Result<(), Error> {
-        if code == 421 {
+        // A refusal that does not wait for the end of the message, of which nothing says how much
+        // the server still reads: only a message without an end is sure to be no message.
+        if code == 421 || (self.is_sending_data() && matches!(code, 400..=599)) {
             self.hang_up();
             return Ok(());
         }
@@ -232,7 +244,8 @@ impl Submission<'_> {
         self.done();
     }
 
-    /// 421: the server closes (RFC 5321 §3.8), and refuses whatever was going on.
+    /// 421, or a refusal in the middle of DATA: the server closes (RFC 5321 §3.8), and refuses
+    /// whatever was going on.
     fn hang_up(&mut self) {
         let due = (self.outstanding > 0).then_some(self.asked);
         if self.step == Step::Hello || matches!(due, Some(Asked::Greeting | Asked::Hello)) {

@@ -128,6 +128,63 @@ fn an_early_refusal_of_bdat_lets_the_rest_go_out() {
 }
 
 #[test]
+fn an_early_refusal_of_data_ends_the_session_without_the_final_dot() {
+    for (early, end) in [
+        ("552-5.3.4 too\r\n552 big\r\n", Ok("message refused: 552=5.3.4 5.3.4 too|big")),
+        ("452 later\r\n", Ok("message refused: 452 later")),
+        ("354 go\r\n", Err(Misbehaviour::Unsolicited)),
+        ("250 queued\r\n", Err(Misbehaviour::Unsolicited)),
+    ] {
+        // Before the message, in the middle of it, and before its end.
+        for (sent, ended) in [(0, false), (3, false), (3, true)] {
+            for chunk in 1..=early.len() {
+                let mut submission = Submission::new(Mail::Smtp, "c", false).unwrap();
+                submission.mail(envelope(TO), true).unwrap();
+                let mut storage = [0; 512];
+                for input in
+                    ["", "250-mx\r\n250 PIPELINING\r\n", "250 a\r\n250 b\r\n", "354 go\r\n"]
+                {
+                    let out = &mut Out::new(&mut storage);
+                    let _ = submission.process(Decrypted::new(input.as_bytes()), out).unwrap();
+                }
+                let out = &mut Out::new(&mut storage);
+                assert_eq!(submission.process(Decrypted::default(), out), Ok((0, Event::Body)));
+                assert_eq!(submission.body(&b"abc"[..sent], out), Ok(sent));
+                if ended {
+                    submission.end_body().unwrap();
+                }
+                let (mut told, mut last) = (Vec::new(), Ok(()));
+                for mut piece in early.as_bytes().chunks(chunk) {
+                    while !piece.is_empty() && last.is_ok() {
+                        // No room to send anything: the reply is read all the same.
+                        match submission.process(Decrypted::new(piece), &mut Out::new(&mut [])) {
+                            Ok((used, event)) => {
+                                told.extend(tell(event));
+                                piece = &piece[used..];
+                            }
+                            Err(error) => last = Err(error),
+                        }
+                    }
+                }
+                match end {
+                    Ok(refused) => {
+                        let out = &mut Out::new(&mut storage);
+                        while told.last().map(String::as_str) != Some("done") {
+                            let (_, event) = submission.process(Decrypted::default(), out).unwrap();
+                            told.extend(tell(event));
+                        }
+                        assert_eq!(told, [refused, "mail done", "done"], "{sent} {ended} {chunk}");
+                        assert!(out.is_empty() && !submission.in_doubt());
+                        assert_eq!(submission.close_received(), Ok(()));
+                    }
+                    Err(error) => assert_eq!(last, Err(error.into()), "{early} {sent} {chunk}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn replies_of_the_wrong_class() {
     for (script, told) in [
         (&[(EHLO, "235 in\r\n")][..], &["unexpected reply 235"][..]),
