@@ -39,6 +39,21 @@ impl Error {
         Self::Session { error, tls: session.tls_error().cloned(), untrusted }
     }
 
+    /// The failure of `session` after its transport failed with `lost`, if it did: that is the
+    /// reason for an end of the transport, and not for what the peer said before.
+    pub fn of_lost<N: Negotiate, I: Storage, O: Storage>(
+        session: &Session<N, I, O>,
+        error: Cause,
+        lost: Option<io::Error>,
+    ) -> Self {
+        match (error, lost) {
+            (Cause::Closed | Cause::ClosedInHandshake | Cause::Truncated, Some(lost)) => {
+                lost.into()
+            }
+            _ => Self::of(session, error),
+        }
+    }
+
     /// The session's error, unless it was the transport that failed.
     pub fn session(&self) -> Option<Cause> {
         match self {

@@ -85,11 +85,26 @@ fn pump<S: Read + Write, N: Negotiate<Side = Client>>(
     limit: &dyn Limit<S>,
 ) -> Result<(), Error> {
     let (mut piece, mut waiting) = (vec![0; PIECE], 0..0);
+    // What the server said before the transport failed may be the reason, and is still read.
+    let mut lost = None;
     loop {
-        let step = exchange.process();
-        match step.map_err(|error| Error::of(exchange.session(), error))? {
-            Step::NeedInput => receive(exchange.session_mut(), transport, limit)?,
-            Step::Transmit => send(exchange.session_mut(), transport, limit)?,
+        let step = match exchange.process() {
+            Ok(step) => step,
+            Err(error) => return Err(Error::of_lost(exchange.session(), error, lost)),
+        };
+        match step {
+            Step::NeedInput => {
+                if let Err(error) = receive(exchange.session_mut(), transport, limit) {
+                    lost.get_or_insert(error);
+                    exchange.session_mut().received(0)?;
+                }
+            }
+            Step::Transmit => {
+                if let Err(error) = send(exchange.session_mut(), transport, limit) {
+                    lost.get_or_insert(error);
+                    exchange.transmit_failed();
+                }
+            }
             Step::Body => {
                 if waiting.is_empty() {
                     waiting = 0..fill(&mut message, &mut piece)?;

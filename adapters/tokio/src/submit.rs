@@ -74,13 +74,26 @@ where
     N: Negotiate<Side = Client>,
 {
     let (mut piece, mut waiting) = (vec![0; PIECE], 0..0);
+    // What the server said before the transport failed may be the reason, and is still read.
+    let mut lost = None;
     loop {
         match exchange.process() {
             Ok(ExchangeStep::NeedInput) => {
-                let n = transport.read(exchange.session_mut().spare_mut()).await?;
+                let n = match transport.read(exchange.session_mut().spare_mut()).await {
+                    Ok(n) => n,
+                    Err(error) => {
+                        lost.get_or_insert(error);
+                        0
+                    }
+                };
                 exchange.session_mut().received(n)?;
             }
-            Ok(ExchangeStep::Transmit) => send(transport, exchange).await?,
+            Ok(ExchangeStep::Transmit) => {
+                if let Err(error) = send(transport, exchange).await {
+                    lost.get_or_insert(error);
+                    exchange.transmit_failed();
+                }
+            }
             Ok(ExchangeStep::Body) => {
                 if waiting.is_empty() {
                     waiting = 0..fill(&mut message, &mut piece).await?;
@@ -92,7 +105,7 @@ where
             }
             Ok(ExchangeStep::Over) => return Ok(()),
             Err(error) => {
-                let error = Error::of(exchange.session(), error);
+                let error = Error::of_lost(exchange.session(), error, lost);
                 // It is the error that matters: the transport may be gone already.
                 let _ = send(transport, exchange).await;
                 return Err(error);

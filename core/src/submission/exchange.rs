@@ -4,6 +4,8 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use zeroize::Zeroize;
+
 use super::report::{Outcome, Report};
 use super::{Event, Submission};
 use crate::error::Error;
@@ -50,6 +52,15 @@ enum Turn {
     Wait,
 }
 
+/// Plaintext on its way into TLS, wiped on drop.
+struct Stage(Box<[u8]>);
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 /// Receives a trace.
 pub type Trace<'a> = Box<dyn FnMut(Spoken<'_>) + Send + 'a>;
 
@@ -60,9 +71,13 @@ pub struct Exchange<'a, N, I, O> {
     session: Session<N, I, O>,
     submission: Submission<'a>,
     report: Report,
-    stage: Box<[u8]>,
+    stage: Stage,
     staged: Stretch,
+    /// Credentials passed through the stage since it was wiped.
+    secret: bool,
     done: bool,
+    /// The transport takes nothing any more; whether the mail was in doubt when that showed.
+    mute: Option<bool>,
     trace: Option<Trace<'a>>,
 }
 
@@ -74,9 +89,11 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
             session,
             report: Report::unsent(&submission),
             submission,
-            stage: vec![0; STAGE].into(),
+            stage: Stage(vec![0; STAGE].into()),
             staged: Stretch::default(),
+            secret: false,
             done: false,
+            mute: None,
             trace: None,
         }
     }
@@ -113,6 +130,9 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
     /// All are final; [`into_report`](Self::into_report) then says what is known.
     pub fn process(&mut self) -> Result<Step, Error> {
         loop {
+            if self.mute.is_some() {
+                self.drop_output()?;
+            }
             if !self.flush_stage()? {
                 return Ok(Step::Transmit);
             }
@@ -121,6 +141,7 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
                 return Ok(self.idle(Step::Over));
             }
             match self.session.process() {
+                Ok(session::Event::Transmit) if self.mute.is_some() => {}
                 Ok(session::Event::Transmit) => return Ok(Step::Transmit),
                 Ok(session::Event::Established) => self.check_peer()?,
                 Ok(session::Event::Data) => {
@@ -141,9 +162,25 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
         }
     }
 
+    /// The transport takes nothing any more. What is to be sent is dropped, and
+    /// [`process`](Self::process) goes on with what the server said before that, such as a refusal
+    /// in the middle of the message: it wants neither [`Step::Transmit`] nor [`Step::Body`] again.
+    pub fn transmit_failed(&mut self) {
+        self.mute.get_or_insert(self.submission.in_doubt());
+    }
+
+    fn drop_output(&mut self) -> Result<(), Error> {
+        self.staged = Stretch::default();
+        while !self.session.transmit().is_empty() {
+            self.session.transmitted(self.session.transmit().len())?;
+        }
+        Ok(())
+    }
+
     /// Sends before waiting.
     fn idle(&self, step: Step) -> Step {
-        if self.session.transmit().is_empty() { step } else { Step::Transmit }
+        let silent = self.mute.is_some() || self.session.transmit().is_empty();
+        if silent { step } else { Step::Transmit }
     }
 
     /// The server ended: after QUIT that is how it goes.
@@ -165,23 +202,30 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
     /// Everything that is staged through TLS, or as much as there is room for.
     fn flush_stage(&mut self) -> Result<bool, Error> {
         while !self.staged.is_empty() {
-            match self.session.write(self.staged.of(&self.stage))? {
+            match self.session.write(self.staged.of(&self.stage.0))? {
                 0 => return Ok(false),
                 n => self.staged.consume(n)?,
             }
+        }
+        if core::mem::take(&mut self.secret) {
+            self.stage.0.zeroize();
         }
         Ok(true)
     }
 
     /// Gives the submission what was decrypted and stages what it says, one event at a time.
     fn converse(&mut self) -> Result<Turn, Error> {
-        let mut out = Out::new(self.staged.spare(&mut self.stage));
+        let room = self.staged.spare(&mut self.stage.0);
+        // Without room nothing is said, and so nothing said that would not arrive.
+        let mute = self.mute.is_some();
+        let mut out = Out::new(if mute { &mut [] } else { room });
         let (submission, report) = (&mut self.submission, &mut self.report);
         let (trace, done) = (&mut self.trace, &mut self.done);
         let mut turn = Ok(Turn::More);
         let mut talk = |data: Decrypted<'_>| match submission.process(data, &mut out) {
             Ok((consumed, event)) => {
                 match event {
+                    Event::Send | Event::Body if mute => turn = Ok(Turn::Wait),
                     Event::NeedInput | Event::Ready => turn = Ok(Turn::Wait),
                     Event::Body => turn = Ok(Turn::Body),
                     Event::Done => *done = true,
@@ -209,11 +253,13 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
         }
         let turn = turn?;
         let said = out.len();
+        // A login waits for its reply before anything else is said.
+        let secret = self.submission.speaks_secrets();
+        self.secret |= secret;
         if let Some(trace) = &mut self.trace {
-            // A login waits for its reply before anything else is said.
-            say(trace, out.octets(), self.submission.speaks_secrets());
+            say(trace, out.octets(), secret);
         }
-        self.staged.grow(said, self.stage.len())?;
+        self.staged.grow(said, self.stage.0.len())?;
         Ok(turn)
     }
 
@@ -226,13 +272,13 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
         if !self.flush_stage()? {
             return Ok(0);
         }
-        let mut out = Out::new(self.staged.spare(&mut self.stage));
+        let mut out = Out::new(self.staged.spare(&mut self.stage.0));
         let taken = self.submission.body(piece, &mut out)?;
         let said = out.len();
         if let Some(trace) = &mut self.trace {
             trace(Spoken::Body(said));
         }
-        self.staged.grow(said, self.stage.len())?;
+        self.staged.grow(said, self.stage.0.len())?;
         Ok(taken)
     }
 
@@ -247,7 +293,7 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
     /// What became of the mail, as far as is known; ask when it is over, or after an error of the
     /// exchange or of the transport.
     pub fn into_report(mut self) -> Report {
-        if self.submission.in_doubt() {
+        if self.submission.in_doubt() && self.mute != Some(false) {
             self.report.in_doubt();
         }
         self.report.end(&Outcome::NotSent);
