@@ -114,7 +114,8 @@ pub enum Misbehaviour {
 #[non_exhaustive]
 pub enum Misuse {
     /// The receive buffer is smaller than the longest message the protocol allows, or than the
-    /// TLS record that arrives; the octets it needs to hold.
+    /// TLS record that arrives and the records of the same handshake message before it; or the
+    /// send buffer is smaller than a session needs. The octets it has to hold at least.
     BufferTooSmall(usize),
     /// More octets were reported as received, transmitted or consumed than there were.
     Count,
@@ -242,7 +243,7 @@ impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BufferTooSmall(need) => {
-                return write!(f, "the receive buffer is too small, {need} octets are needed");
+                return write!(f, "a buffer is too small, {need} octets are needed");
             }
             Self::Count => "more octets were counted than there are",
             Self::Phase => "that cannot be done in this phase",

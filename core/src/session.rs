@@ -156,8 +156,12 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
     /// `n` octets of [`spare_mut`](Self::spare_mut) were filled; 0 is the end of the transport.
     ///
     /// # Errors
-    /// [`Misuse::Count`] if there was less room than that.
+    /// [`Misuse::Count`] if there was less room than that, or none at all: reading into no room
+    /// gives 0, which says nothing of the transport.
     pub fn received(&mut self, n: usize) -> Result<(), Error> {
+        if self.received.len() == self.input.octets().len() {
+            return Err(Misuse::Count.into());
+        }
         self.end_of_transport |= n == 0;
         self.received.grow(n, self.input.octets().len())
     }
@@ -249,10 +253,12 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
                 result = negotiation.process(recv, &mut out);
                 Ok(out.len())
             });
-            if result != Err(Error::OutputFull) || length >= MAX_MESSAGE {
-                return appended.and(result);
+            match result {
+                Err(Error::OutputFull) if length < MAX_MESSAGE => length *= 2,
+                // No room will ever do, and asking for more for ever is not to fail.
+                Err(Error::OutputFull) => return Err(Misuse::Line.into()),
+                _ => return appended.and(result),
             }
-            length *= 2;
         }
     }
 

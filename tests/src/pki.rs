@@ -8,7 +8,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::{CryptoProvider, aws_lc_rs},
 };
 
 /// The name the server's certificate is for.
@@ -88,7 +89,12 @@ impl Pki {
 
     /// A server that speaks both versions.
     pub fn server(&self) -> ServerConfig {
-        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        self.server_with(aws_lc_rs::default_provider())
+    }
+
+    /// The same with cryptography of the caller's choice.
+    pub fn server_with(&self, provider: CryptoProvider) -> ServerConfig {
+        ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()

@@ -87,6 +87,9 @@ pub(crate) struct Connection {
     side: Side,
     /// Octets rustls has seen and not discarded.
     shown: usize,
+    /// It waits for more than those: showing them again would be in vain, and counts as an attempt
+    /// where it skips a client's early data.
+    idle: bool,
     /// A record's content that the application took only a part of.
     carry: Vec<u8>,
     carried: usize,
@@ -136,6 +139,7 @@ impl Connection {
         Self {
             side,
             shown: 0,
+            idle: false,
             carry: Vec::new(),
             carried: 0,
             pending: false,
@@ -167,7 +171,11 @@ impl Connection {
                 break Ok(Poll::PeerClosed);
             }
             let rest = input.get_mut(consumed..).unwrap_or_default();
-            let (discard, turn) = self.turn(rest, Task::Read, spill);
+            let (discard, turn) = match self.idle {
+                true => (0, Ok(Turn::Idle)),
+                false => self.turn(rest, Task::Read, spill),
+            };
+            self.idle = false;
             consumed += discard;
             match turn {
                 Ok(Turn::Again | Turn::Done(_)) => continue,
@@ -188,7 +196,10 @@ impl Connection {
                 let waiting = input.get(consumed + self.shown..).unwrap_or_default();
                 match record(waiting) {
                     Record::Whole(length) => self.shown += length,
-                    Record::Partial(length) => break Ok(Poll::NeedInput(self.shown + length)),
+                    Record::Partial(length) => {
+                        self.idle = true;
+                        break Ok(Poll::NeedInput(self.shown + length));
+                    }
                     Record::Alien => {
                         // rustls words the refusal, and sends the alert, on sight of the header.
                         let header = input.get_mut(consumed..).unwrap_or_default();
@@ -307,6 +318,7 @@ impl Connection {
         task: Task<'_>,
         spill: &mut Spill,
     ) -> (usize, Result<Turn, rustls::Error>) {
+        self.idle = false;
         let shown = input.get_mut(..self.shown).unwrap_or_default();
         let (discard, turn) = match &mut self.side {
             Side::Client(client, _) => answer(client.process_tls_records(shown), task, spill),

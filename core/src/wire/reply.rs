@@ -11,7 +11,7 @@ use crate::error::{Error, Misbehaviour};
 /// The most lines accepted in one reply.
 const MAX_REPLY_LINES: u16 = 128;
 
-/// A reply code, 200 to 599.
+/// A reply code, 100 to 599.
 pub(crate) type Code = u16;
 
 /// One line of a reply.
