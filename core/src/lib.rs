@@ -22,7 +22,7 @@
 //! | use | for | needs |
 //! |---|---|---|
 //! | [`negotiate::Negotiation`] | the upgrade alone, with a TLS library of your own | nothing |
-//! | [`session::Session`] | negotiation, TLS through rustls and data as one machine | feature `rustls` |
+//! | `session::Session` | negotiation, TLS through rustls and data as one machine | feature `rustls` |
 //! | [`submission::Submission`] | what an SMTP client says inside TLS | nothing |
 //!
 //! The adapters `starttls-std` and `starttls-tokio` put a session over sockets.

@@ -23,7 +23,7 @@ mod sealed {
 /// A role: [`Client`] or [`Server`]. Roles are types, so that a server's machine does not fit a
 /// client's TLS:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0271
 /// use starttls::negotiate::{Client, Negotiate};
 /// fn connect<M: Negotiate<Side = Client>>(machine: M) {}
 /// connect(starttls::protocol::smtp::Server::new("mail.example.org", &[]).unwrap());
@@ -177,17 +177,17 @@ enum State {
 /// TLS cannot begin before the go-ahead, because only [`upgrade`](Self::upgrade) makes an
 /// [`Upgrade`]:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use starttls::negotiate::Upgrade;
-/// use starttls::wire::{Clear, RecvBuf};
-/// let mut storage = [0; 2048];
-/// let recv = RecvBuf::<Clear>::new(&mut storage);
-/// let tls = Upgrade { recv }; // private fields
+/// use starttls::wire::{Cipher, RecvBuf};
+/// fn begin(recv: RecvBuf<'_, Cipher>) -> Upgrade<'_> {
+///     Upgrade { recv } // the field is private
+/// }
 /// ```
 ///
 /// and a buffer that saw the negotiation is gone after it:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// # use starttls::{negotiate::Negotiation, protocol::smtp, wire::{Out, RecvBuf}};
 /// # let mut storage = [0; 2048];
 /// let mut recv = RecvBuf::new(&mut storage);

@@ -131,7 +131,7 @@ fn the_longest_header_is_waited_for() {
         record.resize(5 + usize::from(longest), 0);
         let (last, start) = record.split_last().unwrap();
         assert_eq!(ours.feed(start), Ok(Event::NeedInput));
-        assert_eq!(ours.session.spare_mut().is_empty(), false);
+        assert!(!ours.session.spare_mut().is_empty());
         assert_eq!(ours.feed(&[*last]), Err(TlsError::Decrypt.into()));
     }
 }

@@ -145,6 +145,9 @@ fn no_credentials_for_a_server_that_is_not_verified() {
         }
     };
     assert_eq!(error, Error::Unauthenticated(TlsError::UnknownIssuer));
+    // Whoever asks again gets no further.
+    assert_eq!(exchange.process(), Err(error));
+    assert_eq!(exchange.body(b"x"), Err(error));
     assert_eq!(exchange.into_report().recipients, [Outcome::NotSent, Outcome::NotSent]);
 }
 

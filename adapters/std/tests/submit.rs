@@ -1,29 +1,16 @@
 //! A mail over real sockets whose server does not wait for the end.
 
+mod common;
+
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use common::tls;
 use starttls::protocol::{Mail, smtp};
 use starttls::submission::{Content, Envelope, Outcome, Report, Require, Submission};
-use starttls::tls::{ClientTls, ServerTls};
 use starttls_std::{Broken, Error};
-
-fn tls() -> (ClientTls, ServerTls) {
-    let key = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let chain = vec![key.cert.der().clone()];
-    let mut roots = RootCertStore::empty();
-    roots.add(key.cert.der().clone()).unwrap();
-    let key = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
-    let server =
-        ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
-    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    (ClientTls::new(Arc::new(client)), ServerTls::new(Arc::new(server)).unwrap())
-}
 
 /// Sends `length` octets to a server that says each of `lines` after a read, and then drops the
 /// connection with whatever it has not read.

@@ -78,6 +78,7 @@ pub struct Exchange<'a, N, I, O> {
     done: bool,
     /// The transport takes nothing any more; whether the mail was in doubt when that showed.
     mute: Option<bool>,
+    failed: Option<Error>,
     trace: Option<Trace<'a>>,
 }
 
@@ -94,6 +95,7 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
             secret: false,
             done: false,
             mute: None,
+            failed: None,
             trace: None,
         }
     }
@@ -129,6 +131,17 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
     /// [`Error::Unauthenticated`] before credentials would go to a peer that was not verified.
     /// All are final; [`into_report`](Self::into_report) then says what is known.
     pub fn process(&mut self) -> Result<Step, Error> {
+        self.check_sound()?;
+        let result = self.advance();
+        self.failed = result.err();
+        result
+    }
+
+    fn check_sound(&self) -> Result<(), Error> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn advance(&mut self) -> Result<Step, Error> {
         loop {
             if self.mute.is_some() {
                 self.drop_output()?;
@@ -269,6 +282,7 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
     /// # Errors
     /// As [`Submission::body`].
     pub fn body(&mut self, piece: &[u8]) -> Result<usize, Error> {
+        self.check_sound()?;
         if !self.flush_stage()? {
             return Ok(0);
         }
@@ -287,6 +301,7 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
     /// # Errors
     /// As [`Submission::end_body`].
     pub fn end_body(&mut self) -> Result<(), Error> {
+        self.check_sound()?;
         self.submission.end_body()
     }
 

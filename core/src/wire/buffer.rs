@@ -97,7 +97,7 @@ impl Stretch {
 ///
 /// What was received in plaintext cannot be read back from it:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// use starttls::wire::{Clear, RecvBuf};
 /// let mut storage = [0; 512];
 /// let mut recv = RecvBuf::<Clear>::new(&mut storage);
@@ -263,7 +263,7 @@ impl<'b> Out<'b> {
 /// Only the TLS layer makes one; a caller with a TLS of its own does so through
 /// [`ForeignTls`](crate::negotiate::ForeignTls), which a completed upgrade yields.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0423
 /// use starttls::wire::Decrypted;
 /// let injected = Decrypted(b"250 AUTH PLAIN\r\n"); // the field is private, and so is `new`
 /// ```
