@@ -179,7 +179,7 @@ fn a_certificate_that_spans_records_needs_a_buffer_for_them() {
                 }
             }
         }
-        assert!((3..=5).contains(&tries), "one for each record: {tries}");
+        assert!((3..=8).contains(&tries), "at most for each header and each record: {tries}");
         assert!((60_000..1 << 16).contains(&receive), "{receive}");
     }
 }
