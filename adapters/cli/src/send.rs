@@ -94,7 +94,7 @@ async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
     let connecting = timeout_at(started + timeout, net::connect(target, args.client.bind));
     let tcp = connecting.await.map_err(|_| Failure::new(exit::NETWORK, "the time ran out"))??;
     let (transport, _) = Transport::new(tcp, trace.clone());
-    let outgoing = Outgoing { exchange, message: message.octets, timeout, started };
+    let outgoing = Outgoing { exchange, message: message.octets, timeout, started, lost: None };
     let up = |facts: &Facts| {
         let line = channel.up(facts);
         if !facts.is_authenticated() {

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use starttls::Error;
 use starttls::io::Error as Failed;
 use starttls::protocol::ClientMachine;
 use starttls::session::{RECEIVE_BUFFER, Session};
@@ -25,7 +26,8 @@ const SEND_BUFFER: usize = (16 << 10) + 64;
 /// for the end of the message.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The longest wait for the reply to a goodbye: the fate of the mail is known by then.
+/// The longest wait for the reply to a goodbye, when the fate of the mail is known, and for what
+/// the server said before the transport failed.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 const PIECE: usize = 1 << 16;
@@ -50,6 +52,8 @@ pub(crate) struct Outgoing<'a, R> {
     /// For the whole way to a working channel.
     pub(crate) timeout: Duration,
     pub(crate) started: Instant,
+    /// The transport's failure. What the server said before it may be the reason, and is read.
+    pub(crate) lost: Option<Failure>,
 }
 
 /// A session and a submission, joined.
@@ -109,6 +113,7 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
     /// Whether it is over.
     async fn step(&mut self, transport: &mut Transport, up: bool) -> Result<bool, Failure> {
         let deadline = match up {
+            _ if self.lost.is_some() => Instant::now() + GOODBYE,
             false => self.started + self.timeout,
             true if settled(self.exchange.report()) => Instant::now() + GOODBYE,
             true => Instant::now() + PATIENCE,
@@ -118,26 +123,40 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
             Ok(ExchangeStep::Transmit) => {
                 let session = self.exchange.session_mut();
                 let writing = transport.write(session.transmit());
-                let n = self::within(deadline, writing).await?;
-                if n == 0 {
-                    return Err(failed(io::ErrorKind::WriteZero.into()));
-                }
-                session.transmitted(n).map_err(misuse)?;
+                let written = self::within(deadline, writing).await;
+                self.transmitted(written)?;
             }
             Ok(ExchangeStep::NeedInput) => {
                 let session = self.exchange.session_mut();
                 let mut buffer = ReadBuf::new(session.spare_mut());
                 let reading = poll_fn(|cx| Pin::new(&mut *transport).poll_read(cx, &mut buffer));
-                self::within(deadline, reading).await?;
+                if let Err(failure) = self::within(deadline, reading).await {
+                    self.lost.get_or_insert(failure);
+                }
                 let n = buffer.filled().len();
                 session.received(n).map_err(misuse)?;
             }
             Ok(ExchangeStep::Body) => self.body(transport).await?,
             Err(error) => {
-                return Err(channel::failure(Failed::of(self.exchange.session(), error)));
+                let ended =
+                    matches!(error, Error::Closed | Error::ClosedInHandshake | Error::Truncated);
+                let told = || channel::failure(Failed::of(self.exchange.session(), error));
+                return Err(self.lost.take().filter(|_| ended).unwrap_or_else(told));
             }
         }
         Ok(false)
+    }
+
+    /// What the transport took, or why it takes nothing any more.
+    fn transmitted(&mut self, written: Result<usize, Failure>) -> Result<(), Failure> {
+        let failure = match written {
+            Ok(0) => failed(io::ErrorKind::WriteZero.into()),
+            Ok(n) => return self.exchange.session_mut().transmitted(n).map_err(misuse),
+            Err(failure) => failure,
+        };
+        self.lost.get_or_insert(failure);
+        self.exchange.transmit_failed();
+        Ok(())
     }
 
     /// The message, or as much of it as goes before a reply or the transport is waited for.
@@ -152,14 +171,14 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
         while !rest.is_empty() {
             let taken = self.exchange.body(rest).map_err(misuse)?;
             rest = rest.get(taken..).unwrap_or_default();
-            while !self.exchange.session().transmit().is_empty() {
+            while self.lost.is_none() && !self.exchange.session().transmit().is_empty() {
                 let deadline = Instant::now() + PATIENCE;
-                let session = self.exchange.session_mut();
-                let n = self::within(deadline, transport.write(session.transmit())).await?;
-                if n == 0 {
-                    return Err(failed(io::ErrorKind::WriteZero.into()));
-                }
-                session.transmitted(n).map_err(misuse)?;
+                let writing = transport.write(self.exchange.session().transmit());
+                let written = self::within(deadline, writing).await;
+                self.transmitted(written)?;
+            }
+            if self.lost.is_some() {
+                return Ok(());
             }
         }
         Ok(())

@@ -147,6 +147,29 @@ fn a_message_refused_at_its_end() {
 }
 
 #[test]
+fn a_message_refused_in_the_middle_by_a_server_that_closes() {
+    let files = Arc::new(Files::new());
+    let (port, server) = server(&files, &[], |tls| {
+        talk(tls, &[SENDER, ("RCPT TO:<a@example.net>\r\n", "250 ok\r\n")]);
+        talk(tls, &[("DATA\r\n", "354 go\r\n")]);
+        tls.read_exact(&mut [0; 1 << 16]).unwrap();
+        say(tls, "552 5.3.4 too big\r\n");
+        // Gone with most of the message unread.
+    });
+    let ca = files.path("ca.pem");
+    let message =
+        "From: me@example.org\r\n\r\n".to_owned() + &"twenty-one octets a l\r\n".repeat(2 << 20);
+    let ended = run(
+        &format!("send --json --ca {ca} --server submission://localhost:{port} --to a@example.net"),
+        message.as_bytes(),
+    );
+    assert_eq!(ended.code, Some(8), "{}", ended.stderr);
+    assert_eq!(object(&ended)["recipients"][0]["state"], "refused");
+    assert_eq!(object(&ended)["recipients"][0]["enhanced"], "5.3.4");
+    server.join().unwrap();
+}
+
+#[test]
 fn lost_behind_the_dot_is_unknown() {
     let files = Arc::new(Files::new());
     let (port, server) = server(&files, &[], |tls| {
