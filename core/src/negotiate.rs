@@ -69,7 +69,8 @@ pub enum Next {
 
 /// One protocol in one role, without I/O, clock or allocation.
 ///
-/// Implement it for a protocol this crate does not have; [`Negotiation`] and everything above it
+/// Implement it for a protocol this crate does not have, with a row of its own
+/// ([`Row::foreign`]); [`Negotiation`] and everything above it
 /// take any machine. `&mut M` is a machine too, and so is `dyn Negotiate<Side = …>`.
 pub trait Negotiate {
     /// [`Client`] or [`Server`].

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use super::{Implicit, Names, Scheme};
-use crate::error::Error;
+use crate::error::{Error, Misuse};
 use crate::negotiate::{Client, Negotiate, Server};
 
 /// A client's machine for some protocol.
@@ -14,9 +14,15 @@ pub type ClientMachine<'a> = Box<dyn Negotiate<Side = Client> + Send + 'a>;
 pub type ServerMachine<'a> = Box<dyn Negotiate<Side = Server> + Send + 'a>;
 
 /// How a protocol's machines are made.
-pub struct Machines {
+pub(crate) struct Machines {
     pub(super) client: for<'a> fn(Names<'a>) -> Result<ClientMachine<'a>, Error>,
     pub(super) server: for<'a> fn(Names<'a>) -> Result<ServerMachine<'a>, Error>,
+}
+
+impl Machines {
+    /// There are none here: whoever has them makes them.
+    pub(super) const NONE: Self =
+        Self { client: |_| Err(Misuse::Phase.into()), server: |_| Err(Misuse::Phase.into()) };
 }
 
 impl fmt::Debug for Machines {
@@ -29,7 +35,8 @@ impl Scheme {
     /// The client's machine.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for names the protocol cannot carry.
+    /// [`Error::Misuse`] for names the protocol cannot carry, and for the row of a
+    /// [foreign](super::Row::foreign) protocol.
     pub fn client<'a>(&self, names: Names<'a>) -> Result<ClientMachine<'a>, Error> {
         match self.implicit {
             true => Ok(Box::new(Implicit::client(self.row))),

@@ -7,11 +7,14 @@ pub mod smtp;
 
 pub use implicit::Implicit;
 #[cfg(feature = "alloc")]
-pub use machines::{ClientMachine, Machines, ServerMachine};
+pub(crate) use machines::Machines;
+#[cfg(feature = "alloc")]
+pub use machines::{ClientMachine, ServerMachine};
 pub use smtp::{LMTP, SMTP};
 
 /// One protocol, as the world knows it. Its name tells it from the others.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Row {
     /// Name, and URL scheme of the in-band upgrade.
     pub name: &'static str,
@@ -29,7 +32,36 @@ pub struct Row {
     pub mail: Option<Mail>,
     /// Its machines, to be chosen at run time.
     #[cfg(feature = "alloc")]
-    pub machines: Machines,
+    pub(crate) machines: Machines,
+}
+
+impl Row {
+    /// The row of a protocol that this crate does not have, for a
+    /// [`Negotiate`](crate::negotiate::Negotiate) of the caller's.
+    ///
+    /// ```
+    /// use starttls::protocol::Row;
+    /// static GOPHER: Row = Row::foreign("gopher", 70, None, "none yet");
+    /// assert_eq!(GOPHER.name, "gopher");
+    /// ```
+    pub const fn foreign(
+        name: &'static str,
+        port: u16,
+        alpn: Option<&'static str>,
+        specification: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            aliases: &[],
+            port,
+            implicit: &[],
+            alpn,
+            specification,
+            mail: None,
+            #[cfg(feature = "alloc")]
+            machines: Machines::NONE,
+        }
+    }
 }
 
 impl PartialEq for Row {
