@@ -26,6 +26,10 @@ use crate::net;
 /// server that is gone.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long the peer is to be silent before close_notify follows the last octet of the source. A
+/// server that finds both at once may take it for a lost connection and drop its answer.
+const SETTLE: Duration = Duration::from_millis(100);
+
 const PIECE: usize = 1 << 16;
 
 /// How long to wait for what.
@@ -131,7 +135,7 @@ impl Shared {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        let mut piece = vec![0; PIECE];
+        let (mut piece, mut silent) = (vec![0; PIECE], true);
         loop {
             let n = tokio::select! {
                 n = source.read(&mut piece) => n,
@@ -141,6 +145,7 @@ impl Shared {
             if n == 0 {
                 break;
             }
+            silent = false;
             self.moved.set(Instant::now());
             self.sending.set(true);
             let octets = piece.get(..n).unwrap_or_default();
@@ -152,25 +157,28 @@ impl Shared {
             self.sending.set(false);
             self.moved.set(Instant::now());
         }
-        if !self.half_close {
-            self.peer_end().await;
+        match self.half_close {
+            false => self.peer_end(self.limits.linger).await,
+            true if silent => {}
+            true => self.peer_end(SETTLE).await,
         }
         // All was sent. If this fails the transport is gone, and reading tells.
         let _ = channel.shutdown().await;
         Ok(())
     }
 
-    /// TLS 1.2 has no half-close: what the peer still has to say must come first.
-    async fn peer_end(&self) {
+    /// Lets the peer end first, or say nothing for `quiet`. TLS 1.2 has no half-close: what the peer
+    /// still has to say must come before.
+    async fn peer_end(&self, quiet: Duration) {
         let ended = Instant::now();
         let mut end = pin!(self.peer_ended.notified());
         loop {
-            let deadline = self.arrived.get().max(ended) + self.limits.linger;
+            let deadline = self.arrived.get().max(ended) + quiet;
             tokio::select! {
                 () = &mut end => return,
                 () = sleep_until(deadline) => {}
             }
-            if self.arrived.get().max(ended) + self.limits.linger <= deadline {
+            if self.arrived.get().max(ended) + quiet <= deadline {
                 return;
             }
         }
