@@ -32,7 +32,8 @@ use crate::wire::{Clear, Decrypted, Out, RecvBuf, Stretch};
 
 /// The receive buffer, in octets, that holds any legal TLS record (RFC 5246 §6.2.3). TLS 1.3 alone
 /// needs 16,645. A smaller one works with peers that send small records; a larger record is then
-/// [`Misuse::BufferTooSmall`].
+/// [`Misuse::BufferTooSmall`]. So is a message of the handshake that spans records, such as a chain
+/// of certificates over 16 KiB: the buffer has to hold all of them; rustls takes up to 64 KiB.
 pub const RECEIVE_BUFFER: usize = 5 + (1 << 14) + 2048;
 
 /// The smallest send buffer, in octets. Records are cut to the room there is.
