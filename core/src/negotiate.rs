@@ -153,6 +153,7 @@ forward!(#[cfg(feature = "alloc")] [M: Negotiate + ?Sized] alloc::boxed::Box<M>,
 
 /// What [`Negotiation::process`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub enum Status {
     /// No whole frame is there: send what is in the output, then receive more.

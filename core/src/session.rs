@@ -32,7 +32,8 @@ use crate::wire::{Clear, Decrypted, Out, RecvBuf, Stretch};
 
 /// The receive buffer, in octets, that holds any legal TLS record (RFC 5246 §6.2.3). TLS 1.3 alone
 /// needs 16,645. A smaller one works with peers that send small records; a larger record is then
-/// [`Misuse::BufferTooSmall`].
+/// [`Misuse::BufferTooSmall`]. So is a message of the handshake that spans records, such as a chain
+/// of certificates over 16 KiB: the buffer has to hold all of them; rustls takes up to 64 KiB.
 pub const RECEIVE_BUFFER: usize = 5 + (1 << 14) + 2048;
 
 /// The smallest send buffer, in octets. Records are cut to the room there is.
@@ -343,12 +344,6 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         Ok(taken)
     }
 
-    /// Whether [`write`](Self::write) would take at least one octet.
-    pub fn can_write(&self) -> bool {
-        let room = self.output.octets().len() - self.queued.len();
-        self.spill.is_empty() && room >= MIN_SEND_BUFFER / 2
-    }
-
     /// Sends close_notify behind what was written. Reading goes on; with TLS 1.2 the peer may drop
     /// what it still had to say (RFC 5246 §7.2.1). Does nothing before `Established`.
     pub fn close(&mut self) {
@@ -377,6 +372,10 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
     }
 
     fn drain(&mut self) {
+        if self.spill.is_empty() {
+            // Nor are the octets that wait moved to the front, for each few that were sent.
+            return;
+        }
         let mut out = Out::new(self.queued.spare(self.output.octets_mut()));
         self.spill.drain(&mut out);
         // Never more than the room there was.

@@ -100,6 +100,7 @@ impl fmt::Debug for Account<'_> {
 /// What [`Receiver::process`] found. Send what is in the output first, whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Received<'e> {
     /// All input was used: receive more. Every other event but [`Closed`](Self::Closed) asks for
     /// another call at once, with what is left of the input.

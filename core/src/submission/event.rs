@@ -4,6 +4,7 @@ use crate::wire::Reply;
 
 /// What happened, or what is wanted next. Texts are lent until the next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'e> {
     /// Give more input. There is nothing to send.

@@ -20,6 +20,7 @@ const STAGE: usize = 4096;
 
 /// What an [`Exchange`] wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub enum Step {
     /// Receive more from the transport. Nothing is left to send: this is a wait for the peer.

@@ -90,6 +90,7 @@ impl Replies {
 
 /// A reply as the server wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reply<'a> {
     /// The three digits.
     pub code: u16,
