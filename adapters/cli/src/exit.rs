@@ -1,8 +1,10 @@
 //! What went wrong, in one line on stderr and one number: the only place that knows the numbers.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
+use std::time::Duration;
 
+use serde_json::Value;
 use starttls::Error;
 use starttls::error::{RefusalKind, TlsError};
 use starttls::tls::TlsFailure;
@@ -79,6 +81,15 @@ impl Failure {
         Self::new(NETWORK, format!("{what}: {}", io_text(error)))
     }
 
+    /// No channel in time.
+    pub(crate) fn late(limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        let text = format!(
+            "the time ran out: no channel within {seconds} s; --timeout SECONDS allows more"
+        );
+        Self::new(NETWORK, text)
+    }
+
     /// An error of the machines, with what TLS has to say of it, and what the peer had.
     pub(crate) fn session(
         error: Error,
@@ -125,7 +136,20 @@ impl Failure {
 pub(crate) fn note(text: &str) {
     // Written at once, so that lines of other processes do not cut it; nobody may be listening.
     let line = format!("starttls: {text}\n");
-    let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Text on stdout. Whoever should read it may be gone: that changes nothing of what was done.
+pub(crate) fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        note(&format!("standard output: {}", io_text(&error)));
+    }
+}
+
+/// An object on stderr, as a line.
+pub(crate) fn print_error(object: &Value) {
+    let _ = io::stderr().write_all(format!("{object}\n").as_bytes());
 }
 
 fn io_text(error: &io::Error) -> String {

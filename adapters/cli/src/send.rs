@@ -42,10 +42,10 @@ pub(crate) async fn run(args: &SendArgs) -> Result<u8, Failure> {
         Err(failure) => failure.report(),
     };
     if args.common.json {
-        println!("{}", object(&channel, args, &report, &result));
+        exit::print(&format!("{}\n", object(&channel, args, &report, &result)));
     } else if code != exit::USAGE {
         for (address, outcome) in args.to.iter().zip(&report.recipients) {
-            println!("{} {}", text::escape(address.as_bytes()), line(outcome));
+            exit::print(&format!("{} {}\n", text::escape(address.as_bytes()), line(outcome)));
         }
     }
     Ok(code)
@@ -91,9 +91,9 @@ async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
 
     let (started, timeout) = (Instant::now(), args.common.timeout);
     let connecting = timeout_at(started + timeout, net::connect(target, args.client.bind));
-    let tcp = connecting.await.map_err(|_| Failure::new(exit::NETWORK, "the time ran out"))??;
+    let tcp = connecting.await.map_err(|_| Failure::late(timeout))??;
     let (transport, _) = Transport::new(tcp, trace.clone());
-    let outgoing = Outgoing { exchange, message: message.octets, timeout, started };
+    let outgoing = Outgoing { exchange, message: message.octets, timeout, started, waiting: None };
     let up = |facts: &Facts| {
         let line = channel.up(facts);
         if !facts.is_authenticated() {

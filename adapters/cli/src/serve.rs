@@ -93,7 +93,7 @@ impl Service {
             Err(failure) => failure.report(),
         };
         if self.args.common.json {
-            eprintln!("{}", report.json(&result));
+            exit::print_error(&report.json(&result));
         }
         code
     }

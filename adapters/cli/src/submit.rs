@@ -21,7 +21,7 @@ use crate::trace::Traced;
 /// One record and what TLS puts around it.
 const SEND_BUFFER: usize = (16 << 10) + 64;
 
-/// The longest a server is waited for once there is a channel: what RFC 5321 §4.5.3.2.6 allows it
+/// The longest a reply is waited for once the server lets us in: what RFC 5321 §4.5.3.2.6 allows it
 /// for the end of the message.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -50,6 +50,9 @@ pub(crate) struct Outgoing<'a, R> {
     /// For the whole way to a working channel.
     pub(crate) timeout: Duration,
     pub(crate) started: Instant,
+    /// Since when a reply is waited for. Octets of it do not count: a server that drips them
+    /// would be waited for without end.
+    pub(crate) waiting: Option<Instant>,
 }
 
 /// A session and a submission, joined.
@@ -81,7 +84,7 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
                 waits = transport.waits();
                 facts = Some(established);
             }
-            match self.step(&mut transport, facts.is_some()).await {
+            match self.step(&mut transport).await {
                 Ok(true) => break Ok(()),
                 Ok(false) => {}
                 Err(failure) => break Err(failure),
@@ -107,18 +110,22 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
     }
 
     /// Whether it is over.
-    async fn step(&mut self, transport: &mut Transport, up: bool) -> Result<bool, Failure> {
-        let deadline = match up {
-            false => self.started + self.timeout,
-            true if settled(self.exchange.report()) => Instant::now() + GOODBYE,
-            true => Instant::now() + PATIENCE,
+    async fn step(&mut self, transport: &mut Transport) -> Result<bool, Failure> {
+        let step = self.exchange.process();
+        let waiting = (step == Ok(ExchangeStep::NeedInput)).then(Instant::now);
+        self.waiting = waiting.map(|now| self.waiting.unwrap_or(now));
+        let since = self.waiting.unwrap_or_else(Instant::now);
+        let (deadline, late) = match self.exchange.is_ready() {
+            _ if settled(self.exchange.report()) => (since + GOODBYE, too_late()),
+            false => (self.started + self.timeout, Failure::late(self.timeout)),
+            true => (since + PATIENCE, too_late()),
         };
-        match self.exchange.process() {
+        match step {
             Ok(ExchangeStep::Over) => return Ok(true),
             Ok(ExchangeStep::Transmit) => {
                 let session = self.exchange.session_mut();
                 let writing = transport.write(session.transmit());
-                let n = self::within(deadline, writing).await?;
+                let n = self::within(deadline, late, writing).await?;
                 if n == 0 {
                     return Err(failed(io::ErrorKind::WriteZero.into()));
                 }
@@ -128,7 +135,7 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
                 let session = self.exchange.session_mut();
                 let mut buffer = ReadBuf::new(session.spare_mut());
                 let reading = poll_fn(|cx| Pin::new(&mut *transport).poll_read(cx, &mut buffer));
-                self::within(deadline, reading).await?;
+                self::within(deadline, late, reading).await?;
                 let n = buffer.filled().len();
                 session.received(n).map_err(misuse)?;
             }
@@ -155,7 +162,8 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
             while !self.exchange.session().transmit().is_empty() {
                 let deadline = Instant::now() + PATIENCE;
                 let session = self.exchange.session_mut();
-                let n = self::within(deadline, transport.write(session.transmit())).await?;
+                let writing = transport.write(session.transmit());
+                let n = self::within(deadline, too_late(), writing).await?;
                 if n == 0 {
                     return Err(failed(io::ErrorKind::WriteZero.into()));
                 }
@@ -178,12 +186,17 @@ fn settled(report: &Report) -> bool {
 
 async fn within<T>(
     deadline: Instant,
+    late: Failure,
     way: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Failure> {
     match timeout_at(deadline, way).await {
         Ok(result) => result.map_err(failed),
-        Err(_) => Err(Failure::new(exit::NETWORK, "the time ran out")),
+        Err(_) => Err(late),
     }
+}
+
+fn too_late() -> Failure {
+    Failure::new(exit::NETWORK, "the time ran out")
 }
 
 fn failed(error: io::Error) -> Failure {
