@@ -326,7 +326,8 @@ fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let lines =
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let words = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let words =
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
     let words = words.strip_prefix("error: ").unwrap_or(&words);
     format!("{}; --help says more", text::escape(words.as_bytes()))
 }

@@ -141,6 +141,19 @@ fn silence_behind_the_go_ahead_runs_out_of_time() {
 }
 
 #[test]
+fn half_a_line_is_shown_when_the_time_runs_out() {
+    let (port, server) = peer(|mut tcp| {
+        tcp.write_all(b"220 \x1b[2Jfa").unwrap();
+        let _ = tcp.read_to_end(&mut Vec::new());
+    });
+    let ended = run(&format!("connect --trace --timeout 0.5 smtp://localhost:{port}"), b"");
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let ladder = "S: 220 \\x1b[2Jfa    [plaintext, untrusted]\nstarttls: ";
+    assert!(ended.stderr.starts_with(ladder), "{}", ended.stderr);
+    server.join().unwrap();
+}
+
+#[test]
 fn plaintext_where_tls_should_be() {
     let (port, server) = peer(|mut tcp| {
         negotiate(&mut tcp);

@@ -217,6 +217,22 @@ fn logging_in() {
 }
 
 #[test]
+fn a_token_of_any_length_is_one_secret() {
+    let files = Arc::new(Files::new());
+    let (port, server) = server(&files, &["AUTH XOAUTH2"], |tls| {
+        assert!(line(tls).len() > 10_000);
+        say(tls, "535 no\r\n");
+        talk(tls, &[("QUIT\r\n", "221 bye\r\n")]);
+    });
+    let token = files.put("token", &[b't'; 8000]);
+    let login = format!("--user u --password-file {token} --auth xoauth2 --from a@b --to c@d");
+    let ended = send(&files, &format!("--trace {login}"), port);
+    assert_eq!(ended.code, Some(8), "{ended:?}");
+    assert!(ended.stderr.contains("C: AUTH XOAUTH2 ***\nS: 535 no\n"), "{}", ended.stderr);
+    server.join().unwrap();
+}
+
+#[test]
 fn the_first_line_is_the_password() {
     let files = Arc::new(Files::new());
     let (port, server) = server(&files, &["AUTH PLAIN"], |tls| {
