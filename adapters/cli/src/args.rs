@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::exit::{self, Failure, note};
+use crate::exit::{self, note};
 use crate::target::Target;
 use crate::text;
 
@@ -339,31 +339,9 @@ fn reachable(target: &Target) -> Result<(), &'static str> {
     }
 }
 
-pub(crate) fn completions(shell: Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);
-    script
-}
-
-/// One page for all verbs.
-pub(crate) fn man() -> Result<Vec<u8>, Failure> {
-    let failed = |error| Failure::network("the manual page", &error);
-    let mut command = Cli::command();
-    command.build();
-    let mut page = Vec::new();
-    let man = clap_mangen::Man::new(command.clone());
-    man.render(&mut page).map_err(failed)?;
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
-        let man = clap_mangen::Man::new(verb.clone());
-        page.extend_from_slice(
-            format!(".SH \"STARTTLS {}\"\n", verb.get_name().to_uppercase()).as_bytes(),
-        );
-        man.render_synopsis_section(&mut page).map_err(failed)?;
-        man.render_description_section(&mut page).map_err(failed)?;
-        man.render_options_section(&mut page).map_err(failed)?;
-        man.render_extra_section(&mut page).map_err(failed)?;
-    }
-    Ok(page)
+/// The definition, for what is made from it.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn policy(name: &str) -> Result<Policy, String> {

@@ -369,7 +369,8 @@ impl<'a> Submission<'a> {
     #[cfg(feature = "rustls")]
     fn is_ready(&self) -> bool {
         let asked = matches!(self.asked, Asked::Greeting | Asked::Hello | Asked::Auth);
-        !matches!(self.step, Step::Hello | Step::Auth) && !(asked && self.outstanding > 0)
+        let due = matches!(self.step, Step::Hello | Step::Auth);
+        !(due || asked && self.outstanding > 0)
     }
 
     fn check_sound(&self) -> Result<(), Error> {
