@@ -8,8 +8,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::exit::Failure;
+use crate::exit::{self, note};
 use crate::target::Target;
+use crate::text;
 
 const EXIT: &str = "\
 Exit status:
@@ -283,7 +284,7 @@ impl SendArgs {
         if self.client.policy.allow_plaintext && self.login.user.is_none() {
             return Err("mail in plaintext (--allow-plaintext) is not built yet");
         }
-        self.client.check()
+        self.client.check().and_then(|()| reachable(&self.server))
     }
 }
 
@@ -298,44 +299,49 @@ impl ClientArgs {
 
 /// The arguments of this process; help and usage errors end it.
 pub(crate) fn parse() -> Verb {
-    let verb = Cli::parse().verb;
+    let verb = Cli::try_parse().unwrap_or_else(|error| unusable(&error)).verb;
     let checked = match &verb {
-        Verb::Connect(args) => args.client.check(),
+        Verb::Connect(args) => args.client.check().and_then(|()| reachable(&args.target)),
         Verb::Serve(args) => args.policy.check(),
         Verb::Send(args) => args.check(),
         Verb::Demo(_) | Verb::Completions { .. } | Verb::Man => Ok(()),
     };
     if let Err(text) = checked {
-        Cli::command().error(ErrorKind::ArgumentConflict, text).exit();
+        unusable(&Cli::command().error(ErrorKind::ArgumentConflict, text));
     }
     verb
 }
 
-pub(crate) fn completions(shell: Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);
-    script
+/// Ends the process: after help with 0, else with one line that says what is wrong.
+fn unusable(error: &clap::Error) -> ! {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    note(&one_line(&error.to_string()));
+    std::process::exit(exit::USAGE.into())
 }
 
-/// One page for all verbs.
-pub(crate) fn man() -> Result<Vec<u8>, Failure> {
-    let failed = |error| Failure::network("the manual page", &error);
-    let mut command = Cli::command();
-    command.build();
-    let mut page = Vec::new();
-    let man = clap_mangen::Man::new(command.clone());
-    man.render(&mut page).map_err(failed)?;
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
-        let man = clap_mangen::Man::new(verb.clone());
-        page.extend_from_slice(
-            format!(".SH \"STARTTLS {}\"\n", verb.get_name().to_uppercase()).as_bytes(),
-        );
-        man.render_synopsis_section(&mut page).map_err(failed)?;
-        man.render_description_section(&mut page).map_err(failed)?;
-        man.render_options_section(&mut page).map_err(failed)?;
-        man.render_extra_section(&mut page).map_err(failed)?;
+/// The words of an error without the usage behind them.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let lines =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let words =
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
+    let words = words.strip_prefix("error: ").unwrap_or(&words);
+    format!("{}; --help says more", text::escape(words.as_bytes()))
+}
+
+fn reachable(target: &Target) -> Result<(), &'static str> {
+    match target.port {
+        0 => Err("nobody can be reached at port 0"),
+        _ => Ok(()),
     }
-    Ok(page)
+}
+
+/// The definition, for what is made from it.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn policy(name: &str) -> Result<Policy, String> {

@@ -64,12 +64,6 @@ pub(crate) async fn within<T>(
 ) -> Result<T, Failure> {
     match timeout(limit, way).await {
         Ok(result) => result,
-        Err(_) => Err(Failure::new(
-            exit::NETWORK,
-            format!(
-                "the time ran out: no channel within {} s; --timeout SECONDS allows more",
-                limit.as_secs_f64()
-            ),
-        )),
+        Err(_) => Err(Failure::late(limit)),
     }
 }

@@ -239,9 +239,8 @@ impl Fresh {
         let (transport, _) = Transport::new(connect(to).await?, trace.clone());
         let message = Cursor::new(MESSAGE);
         let (timeout, started) = (PATIENCE, Instant::now());
-        let sent = Outgoing { exchange, message, timeout, started, lost: None }
-            .send(transport, |_| {})
-            .await;
+        let outgoing = Outgoing { exchange, message, timeout, started, lost: None, waiting: None };
+        let sent = outgoing.send(transport, |_| {}).await;
         if let Some(trace) = trace {
             trace.finish();
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use starttls::Error;
 use starttls::error::{RefusalKind, TlsError};
@@ -79,6 +80,15 @@ impl Failure {
         Self::new(NETWORK, format!("{what}: {}", io_text(error)))
     }
 
+    /// No channel in time.
+    pub(crate) fn late(limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        let text = format!(
+            "the time ran out: no channel within {seconds} s; --timeout SECONDS allows more"
+        );
+        Self::new(NETWORK, text)
+    }
+
     /// An error of the machines, with what TLS has to say of it, and what the peer had.
     pub(crate) fn session(
         error: Error,
@@ -140,6 +150,14 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout();
     let result = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     result.map_err(|error| Failure::network("standard output", &error))
+}
+
+/// [`print`] for what is said of a thing that was done: whoever should read it may be gone, and that
+/// changes nothing of it.
+pub(crate) fn tell(text: &str) {
+    if let Err(failure) = print(text) {
+        failure.report();
+    }
 }
 
 fn io_text(error: &io::Error) -> String {

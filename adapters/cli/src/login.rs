@@ -27,7 +27,7 @@ impl Login {
                     .map_err(|error| Failure::usage(format!("{name}: {error}")))?;
                 let text = std::str::from_utf8(&octets)
                     .map_err(|_| Failure::usage(format!("{name}: the password is not UTF-8")))?;
-                let line = text.strip_suffix('\n').unwrap_or(text);
+                let line = text.split('\n').next().unwrap_or_default();
                 Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned())
             }
             (None, Some(variable)) => {

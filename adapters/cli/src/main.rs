@@ -18,6 +18,7 @@ mod demo;
 mod exit;
 mod login;
 mod mailbox;
+mod manual;
 mod message;
 mod net;
 mod relay;
@@ -55,8 +56,8 @@ fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Send(args) => runtime.block_on(local.run_until(send::run(&args))),
         Verb::Connect(args) => runtime.block_on(local.run_until(connect::run(&args))),
         Verb::Serve(args) => runtime.block_on(local.run_until(serve::run(args))),
-        Verb::Completions { shell } => print(&args::completions(shell)),
-        Verb::Man => args::man().and_then(|page| print(&page)),
+        Verb::Completions { shell } => print(&manual::completions(shell)),
+        Verb::Man => manual::man().and_then(|page| print(&page)),
     };
     runtime.shutdown_background();
     result

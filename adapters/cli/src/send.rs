@@ -42,11 +42,11 @@ pub(crate) async fn run(args: &SendArgs) -> Result<u8, Failure> {
         Err(failure) => failure.report(),
     };
     if args.common.json {
-        exit::print(&format!("{}\n", object(&channel, args, &report, &result)))?;
+        exit::tell(&format!("{}\n", object(&channel, args, &report, &result)));
     } else if code != exit::USAGE {
         for (address, outcome) in args.to.iter().zip(&report.recipients) {
             let address = text::escape(address.as_bytes());
-            exit::print(&format!("{address} {}\n", line(outcome)))?;
+            exit::tell(&format!("{address} {}\n", line(outcome)));
         }
     }
     Ok(code)
@@ -92,9 +92,10 @@ async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
 
     let (started, timeout) = (Instant::now(), args.common.timeout);
     let connecting = timeout_at(started + timeout, net::connect(target, args.client.bind));
-    let tcp = connecting.await.map_err(|_| Failure::new(exit::NETWORK, "the time ran out"))??;
+    let tcp = connecting.await.map_err(|_| Failure::late(timeout))??;
     let (transport, _) = Transport::new(tcp, trace.clone());
-    let outgoing = Outgoing { exchange, message: message.octets, timeout, started, lost: None };
+    let (message, lost, waiting) = (message.octets, None, None);
+    let outgoing = Outgoing { exchange, message, timeout, started, lost, waiting };
     let up = |facts: &Facts| {
         let line = channel.up(facts);
         if !facts.is_authenticated() {

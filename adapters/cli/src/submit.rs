@@ -22,7 +22,7 @@ use crate::trace::Traced;
 /// One record and what TLS puts around it.
 const SEND_BUFFER: usize = (16 << 10) + 64;
 
-/// The longest a server is waited for once there is a channel: what RFC 5321 §4.5.3.2.6 allows it
+/// The longest a reply is waited for once the server lets us in: what RFC 5321 §4.5.3.2.6 allows it
 /// for the end of the message.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -54,6 +54,9 @@ pub(crate) struct Outgoing<'a, R> {
     pub(crate) started: Instant,
     /// The transport's failure. What the server said before it may be the reason, and is read.
     pub(crate) lost: Option<Failure>,
+    /// Since when a reply is waited for. Octets of it do not count: a server that drips them
+    /// would be waited for without end.
+    pub(crate) waiting: Option<Instant>,
 }
 
 /// A session and a submission, joined.
@@ -85,7 +88,7 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
                 waits = transport.waits();
                 facts = Some(established);
             }
-            match self.step(&mut transport, facts.is_some()).await {
+            match self.step(&mut transport).await {
                 Ok(true) => break Ok(()),
                 Ok(false) => {}
                 Err(failure) => break Err(failure),
@@ -111,26 +114,30 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
     }
 
     /// Whether it is over.
-    async fn step(&mut self, transport: &mut Transport, up: bool) -> Result<bool, Failure> {
-        let deadline = match up {
-            _ if self.lost.is_some() => Instant::now() + GOODBYE,
-            false => self.started + self.timeout,
-            true if settled(self.exchange.report()) => Instant::now() + GOODBYE,
-            true => Instant::now() + PATIENCE,
+    async fn step(&mut self, transport: &mut Transport) -> Result<bool, Failure> {
+        let step = self.exchange.process();
+        let waiting = (step == Ok(ExchangeStep::NeedInput)).then(Instant::now);
+        self.waiting = waiting.map(|now| self.waiting.unwrap_or(now));
+        let since = self.waiting.unwrap_or_else(Instant::now);
+        let (deadline, late) = match self.exchange.is_ready() {
+            _ if self.lost.is_some() => (since + GOODBYE, too_late()),
+            _ if settled(self.exchange.report()) => (since + GOODBYE, too_late()),
+            false => (self.started + self.timeout, Failure::late(self.timeout)),
+            true => (since + PATIENCE, too_late()),
         };
-        match self.exchange.process() {
+        match step {
             Ok(ExchangeStep::Over) => return Ok(true),
             Ok(ExchangeStep::Transmit) => {
                 let session = self.exchange.session_mut();
                 let writing = transport.write(session.transmit());
-                let written = self::within(deadline, writing).await;
+                let written = self::within(deadline, late, writing).await;
                 self.transmitted(written)?;
             }
             Ok(ExchangeStep::NeedInput) => {
                 let session = self.exchange.session_mut();
                 let mut buffer = ReadBuf::new(session.spare_mut());
                 let reading = poll_fn(|cx| Pin::new(&mut *transport).poll_read(cx, &mut buffer));
-                if let Err(failure) = self::within(deadline, reading).await {
+                if let Err(failure) = self::within(deadline, late, reading).await {
                     self.lost.get_or_insert(failure);
                 }
                 let n = buffer.filled().len();
@@ -174,7 +181,7 @@ impl<R: AsyncRead + Unpin> Outgoing<'_, R> {
             while self.lost.is_none() && !self.exchange.session().transmit().is_empty() {
                 let deadline = Instant::now() + PATIENCE;
                 let writing = transport.write(self.exchange.session().transmit());
-                let written = self::within(deadline, writing).await;
+                let written = self::within(deadline, too_late(), writing).await;
                 self.transmitted(written)?;
             }
             if self.lost.is_some() {
@@ -197,12 +204,17 @@ fn settled(report: &Report) -> bool {
 
 async fn within<T>(
     deadline: Instant,
+    late: Failure,
     way: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Failure> {
     match timeout_at(deadline, way).await {
         Ok(result) => result.map_err(failed),
-        Err(_) => Err(Failure::new(exit::NETWORK, "the time ran out")),
+        Err(_) => Err(late),
     }
+}
+
+fn too_late() -> Failure {
+    Failure::new(exit::NETWORK, "the time ran out")
 }
 
 fn failed(error: io::Error) -> Failure {

@@ -26,14 +26,19 @@ impl FromStr for Target {
         let proto = proto.to_ascii_lowercase();
         let scheme = protocol::scheme(&proto)
             .ok_or_else(|| format!("unknown scheme {proto:?}; known are {}", schemes()))?;
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = split(authority).ok_or_else(|| format!("{url:?} has a bad host"))?;
+        if let Some(place) = rest.find(['/', '?', '#', '@']) {
+            let more = rest.get(place..).unwrap_or_default();
+            return Err(format!("{more:?} is too much in {url:?}; write PROTO://HOST[:PORT]"));
+        }
+        let (host, port) = split(rest).ok_or_else(|| format!("{url:?} has a bad host"))?;
         if host.is_empty() || !host.bytes().all(host_octet) {
             return Err(format!("{url:?} has no valid host"));
         }
         let port = match port {
             None => scheme.port,
-            Some(port) => port.parse().map_err(|_| format!("{port:?} is no port (0 to 65535)"))?,
+            Some(digits) => {
+                port_number(digits).ok_or_else(|| format!("{digits:?} is no port (0 to 65535)"))?
+            }
         };
         Ok(Self { proto, scheme, host: host.to_owned(), port })
     }
@@ -55,6 +60,11 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
         Some((host, port)) => Some((host, Some(port))),
         None => Some((authority, None)),
     }
+}
+
+/// Digits only: a sign is none.
+fn port_number(digits: &str) -> Option<u16> {
+    digits.bytes().all(|octet| octet.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// What a host may hold; what it means is for the resolver and for TLS to say.
@@ -91,7 +101,7 @@ mod tests {
         let shown = |url: &str| url.parse::<Target>().map(|target| target.to_string());
         for (url, target) in [
             ("smtp://localhost", "smtp://localhost:25"),
-            ("SMTP://localhost/", "smtp://localhost:25"),
+            ("SMTP://localhost", "smtp://localhost:25"),
             ("submission://a.example:2525", "submission://a.example:2525"),
             ("smtps://[::1]", "smtps://[::1]:465"),
             ("lmtp://[::1]:0", "lmtp://[::1]:0"),
@@ -108,7 +118,10 @@ mod tests {
             "smtp://[localhost]",
             "smtp://a:b",
             "smtp://a:65536",
+            "smtp://a:",
+            "smtp://a:+25",
             "smtp://a:25/path",
+            "smtp://a/",
             "smtp://user@host",
             "smtp://a b",
         ] {

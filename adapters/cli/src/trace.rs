@@ -62,6 +62,8 @@ struct State {
     heard: Vec<u8>,
     said: Vec<u8>,
     body: usize,
+    /// A part of a login was said last; the next part belongs to it.
+    secret: bool,
 }
 
 /// One direction.
@@ -81,8 +83,9 @@ impl Trace {
 
     /// What a client says and hears inside TLS; of a login only that there is one.
     pub(crate) fn spoken(&self, spoken: Spoken<'_>) {
-        self.with(|state, shown| match spoken {
-            Spoken::Sent(octets) => {
+        let secret = matches!(spoken, Spoken::Secret(_));
+        self.with(|state, shown| match (spoken, std::mem::replace(&mut state.secret, secret)) {
+            (Spoken::Sent(octets), _) => {
                 // The message's last line end leaves with what stands behind it.
                 let octets = match octets.strip_prefix(b"\r\n") {
                     Some(behind) if state.body > 0 => {
@@ -96,13 +99,14 @@ impl Trace {
                     push(&mut state.said, octet, "C", shown);
                 }
             }
-            Spoken::Secret(_) => {
+            (Spoken::Secret(_), true) => {}
+            (Spoken::Secret(_), false) => {
                 // A line of its own, or the end of one.
                 state.said.extend_from_slice(b"***\n");
                 shown.push_str(&inner("C", &std::mem::take(&mut state.said)));
             }
-            Spoken::Body(octets) => state.body += octets,
-            Spoken::Received(octets) => {
+            (Spoken::Body(octets), _) => state.body += octets,
+            (Spoken::Received(octets), _) => {
                 state.message(shown);
                 for &octet in octets {
                     push(&mut state.heard, octet, "S", shown);
@@ -169,6 +173,13 @@ impl Trace {
             Sink::Stdout => std::io::stdout().write_all(shown.as_bytes()),
             Sink::Stderr => std::io::stderr().write_all(shown.as_bytes()),
         };
+    }
+}
+
+/// What is half said when the time runs out is shown too.
+impl Drop for Trace {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

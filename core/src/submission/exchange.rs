@@ -119,6 +119,12 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
         &mut self.session
     }
 
+    /// Whether the server has answered EHLO inside TLS, and let the user in if one logs in: the
+    /// waits from here on are those of a mail.
+    pub fn is_ready(&self) -> bool {
+        self.session.is_established() && self.submission.is_ready()
+    }
+
     /// What is known of the mail so far.
     pub fn report(&self) -> &Report {
         &self.report

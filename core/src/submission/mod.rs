@@ -369,6 +369,14 @@ impl<'a> Submission<'a> {
         self.step == Step::Auth || self.asked == Asked::Auth && self.outstanding > 0
     }
 
+    /// Whether EHLO and the login are behind us.
+    #[cfg(feature = "rustls")]
+    fn is_ready(&self) -> bool {
+        let asked = matches!(self.asked, Asked::Greeting | Asked::Hello | Asked::Auth);
+        let due = matches!(self.step, Step::Hello | Step::Auth);
+        !(due || asked && self.outstanding > 0)
+    }
+
     fn check_sound(&self) -> Result<(), Error> {
         self.failed.map_or(Ok(()), Err)
     }

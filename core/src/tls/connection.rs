@@ -195,6 +195,10 @@ impl Connection {
             if turn == Ok(Turn::Idle) {
                 let waiting = input.get(consumed + self.shown..).unwrap_or_default();
                 match record(waiting) {
+                    // rustls ignores it (nobody vouches for it), and then waits for nothing.
+                    Record::Whole(_) if !self.established && is_close_notify(waiting) => {
+                        self.peer_closed = true;
+                    }
                     Record::Whole(length) => self.shown += length,
                     Record::Partial(length) => {
                         self.idle = true;
@@ -477,6 +481,11 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, spill: &mut Spill) -> Result<Turn, 
         .append(need, |room| data.encode(room))
         .map(|()| Turn::Again)
         .map_err(|_| rustls::Error::EncryptError)
+}
+
+/// Whether a closure alert stands there that is not encrypted (RFC 8446 §6).
+fn is_close_notify(input: &[u8]) -> bool {
+    matches!(input, [21, _, _, 0, 2, _, 0, ..])
 }
 
 /// What stands at the front of undeciphered input.

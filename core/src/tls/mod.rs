@@ -3,6 +3,11 @@
 //! The caller brings the configuration, and with it the crypto provider, the roots and the clock;
 //! this module drives rustls's unbuffered API behind four calls (to step through records, to lend
 //! one, to seal one, to queue the close), and gives back types of its own.
+//!
+//! rustls 0.23 asserts that it sends one closing alert, and a peer that sends garbage behind our
+//! close_notify makes it send another: with debug assertions on, and only then, that panics. A
+//! program that meets strangers in a debug build turns them off for that package, as this
+//! workspace does (`[profile.dev.package.rustls]`).
 
 mod config;
 mod connection;

@@ -108,6 +108,21 @@ fn the_end_of_the_transport_is_3() {
     server.join().unwrap();
 }
 
+/// Nobody vouches for a plaintext close_notify, but it is no handshake either.
+#[test]
+fn a_plaintext_close_in_the_handshake_is_3_at_once() {
+    let (port, server) = peer(|mut tcp| {
+        negotiate(&mut tcp);
+        tcp.read_exact(&mut [0; 5]).unwrap();
+        tcp.write_all(b"\x15\x03\x03\x00\x02\x01\x00").unwrap();
+        let _ = tcp.read_to_end(&mut Vec::new());
+    });
+    let ended = run(&format!("connect --timeout 15 smtp://localhost:{port}"), b"");
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stderr.contains("closed in the TLS handshake"), "{}", ended.stderr);
+    server.join().unwrap();
+}
+
 #[test]
 fn silence_behind_the_go_ahead_runs_out_of_time() {
     let (port, server) = peer(|mut tcp| {
@@ -117,6 +132,19 @@ fn silence_behind_the_go_ahead_runs_out_of_time() {
     let ended = run(&format!("connect --timeout 0.5 smtp://localhost:{port}"), b"");
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stderr.contains("the time ran out"), "{}", ended.stderr);
+    server.join().unwrap();
+}
+
+#[test]
+fn half_a_line_is_shown_when_the_time_runs_out() {
+    let (port, server) = peer(|mut tcp| {
+        tcp.write_all(b"220 \x1b[2Jfa").unwrap();
+        let _ = tcp.read_to_end(&mut Vec::new());
+    });
+    let ended = run(&format!("connect --trace --timeout 0.5 smtp://localhost:{port}"), b"");
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let ladder = "S: 220 \\x1b[2Jfa    [plaintext, untrusted]\nstarttls: ";
+    assert!(ended.stderr.starts_with(ladder), "{}", ended.stderr);
     server.join().unwrap();
 }
 

@@ -5,5 +5,6 @@ mod demo;
 mod hostile;
 mod send;
 mod serve;
+mod streams;
 mod support;
 mod usage;

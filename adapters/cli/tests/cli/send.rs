@@ -240,6 +240,55 @@ fn logging_in() {
 }
 
 #[test]
+fn a_token_of_any_length_is_one_secret() {
+    let files = Arc::new(Files::new());
+    let (port, server) = server(&files, &["AUTH XOAUTH2"], |tls| {
+        assert!(line(tls).len() > 10_000);
+        say(tls, "535 no\r\n");
+        talk(tls, &[("QUIT\r\n", "221 bye\r\n")]);
+    });
+    let token = files.put("token", &[b't'; 8000]);
+    let login = format!("--user u --password-file {token} --auth xoauth2 --from a@b --to c@d");
+    let ended = send(&files, &format!("--trace {login}"), port);
+    assert_eq!(ended.code, Some(8), "{ended:?}");
+    assert!(ended.stderr.contains("C: AUTH XOAUTH2 ***\nS: 535 no\n"), "{}", ended.stderr);
+    server.join().unwrap();
+}
+
+#[test]
+fn the_first_line_is_the_password() {
+    let files = Arc::new(Files::new());
+    let (port, server) = server(&files, &["AUTH PLAIN"], |tls| {
+        talk(tls, &[("AUTH PLAIN AHUAcHc=\r\n", "535 no\r\n"), ("QUIT\r\n", "221 bye\r\n")]);
+    });
+    let password = files.put("password", b"pw\r\nand a note\n");
+    let login = format!("--user u --password-file {password} --from a@b --to c@d");
+    assert_eq!(send(&files, &login, port).code, Some(8));
+    server.join().unwrap();
+}
+
+/// A server that says EHLO's reply an octet at a time, or nothing at all, has not let us in.
+#[test]
+fn the_timeout_reaches_to_the_login() {
+    let files = Arc::new(Files::new());
+    for drip in [false, true] {
+        let (port, server) = server(&files, &["AUTH PLAIN"], move |tls| {
+            line(tls);
+            while drip && tls.write_all(b"2").and_then(|()| tls.flush()).is_ok() {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            let _ = tls.read_to_end(&mut Vec::new());
+        });
+        let password = files.put("password", b"pw");
+        let login = format!("--user u --password-file {password} --from a@b --to c@d --timeout 1");
+        let ended = send(&files, &login, port);
+        assert_eq!(ended.code, Some(3), "{drip}: {ended:?}");
+        assert!(ended.stderr.contains("--timeout SECONDS"), "{}", ended.stderr);
+        server.join().unwrap();
+    }
+}
+
+#[test]
 fn credentials_are_for_a_verified_server() {
     let files = Arc::new(Files::new());
     let password = files.put("password", b"secret\n");

@@ -15,6 +15,11 @@ fn usage_errors_are_2() {
         ("connect gopher://localhost".into(), "unknown scheme"),
         ("connect localhost".into(), "no URL"),
         ("connect smtp://localhost:0x19".into(), "no port"),
+        ("connect smtp://localhost:+25".into(), "no port"),
+        ("connect smtp://localhost:0".into(), "port 0"),
+        ("connect smtp://localhost/".into(), "PROTO://HOST[:PORT]"),
+        ("connect smtp://me@localhost".into(), "PROTO://HOST[:PORT]"),
+        ("send --server smtp://localhost:0 --to a@b".into(), "port 0"),
         ("connect --policy dane smtp://localhost".into(), "not built yet"),
         ("connect --pin sha256//AAAA smtp://localhost".into(), "not built yet"),
         ("connect --ready smtp://localhost".into(), "not built yet"),
@@ -46,6 +51,10 @@ fn usage_errors_are_2() {
         let ended = run(&line, b"");
         assert_eq!(ended.code, Some(2), "{line}: {ended:?}");
         assert!(ended.stderr.contains(reason), "{line}: {}", ended.stderr);
+        if !line.is_empty() {
+            assert!(ended.stderr.starts_with("starttls: "), "{line}: {}", ended.stderr);
+            assert_eq!(ended.stderr.lines().count(), 1, "{line}: {}", ended.stderr);
+        }
         assert_eq!(ended.stdout, b"", "{line}");
     }
 }
