@@ -210,7 +210,8 @@ impl fmt::Display for Refusal {
             RefusalKind::NotAsked => "the client did not ask for TLS",
         })?;
         match (self.code, self.temporary) {
-            (0, _) => Ok(()),
+            (0, true) => f.write_str(" (temporary: try again later)"),
+            (0, false) => Ok(()),
             (code, true) => write!(f, " (code {code}, temporary: try again later)"),
             (code, false) => write!(f, " (code {code})"),
         }
