@@ -1,7 +1,6 @@
 //! What the protocols of command lines and reply lines share.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
-use crate::negotiate::Next;
 use crate::wire::Out;
 
 /// The most commands a server answers, and the most lines without an answer a client reads.
