@@ -302,3 +302,25 @@ impl From<TlsError> for Error {
         Self::Tls(how)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_temporary_refusal_says_so_with_and_without_a_code() {
+        let refusal = |code, temporary| Refusal { kind: RefusalKind::Upgrade, code, temporary };
+        for (refusal, text) in [
+            (refusal(0, false), "the server refused to start TLS"),
+            (refusal(0, true), "the server refused to start TLS (temporary: try again later)"),
+            (refusal(580, false), "the server refused to start TLS (code 580)"),
+            (
+                refusal(431, true),
+                "the server refused to start TLS (code 431, temporary: try again later)",
+            ),
+        ] {
+            assert_eq!(refusal.to_string(), text);
+        }
+    }
+}
