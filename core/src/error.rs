@@ -211,7 +211,8 @@ impl fmt::Display for Refusal {
             RefusalKind::NotAsked => "the client did not ask for TLS",
         })?;
         match (self.code, self.temporary) {
-            (0, _) => Ok(()),
+            (0, true) => f.write_str(" (temporary: try again later)"),
+            (0, false) => Ok(()),
             (code, true) => write!(f, " (code {code}, temporary: try again later)"),
             (code, false) => write!(f, " (code {code})"),
         }
@@ -300,5 +301,27 @@ impl From<Misuse> for Error {
 impl From<TlsError> for Error {
     fn from(how: TlsError) -> Self {
         Self::Tls(how)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_temporary_refusal_says_so_with_and_without_a_code() {
+        let refusal = |code, temporary| Refusal { kind: RefusalKind::Upgrade, code, temporary };
+        for (refusal, text) in [
+            (refusal(0, false), "the server refused to start TLS"),
+            (refusal(0, true), "the server refused to start TLS (temporary: try again later)"),
+            (refusal(580, false), "the server refused to start TLS (code 580)"),
+            (
+                refusal(431, true),
+                "the server refused to start TLS (code 431, temporary: try again later)",
+            ),
+        ] {
+            assert_eq!(refusal.to_string(), text);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, smtp};
+use starttls::protocol::{self, Implicit, ftp, irc, nntp, pop3, smtp};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -77,6 +77,11 @@ const SERVER: Option<&str> = Some("server");
 static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "smtp", new: smtp_client, row: "smtp", named: CLIENT, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
     Entry { name: "lmtp", new: lmtp_client, row: "lmtp", named: CLIENT, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
+    Entry { name: "pop3", new: pop3_client, row: "pop3", named: None, dialogue: "pop3-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: LINES, go_ahead: pop3_go_ahead, shape: exact },
+    Entry { name: "nntp", new: nntp_client, row: "nntp", named: None, dialogue: "nntp-rfc4642", residue: Residue::Forbid, max_frame: 2048, max_state: 24, again: LINES, go_ahead: nntp_go_ahead, shape: exact },
+    Entry { name: "nnsp", new: nnsp_client, row: "nnsp", named: None, dialogue: "nnsp-transit", residue: Residue::Forbid, max_frame: 2048, max_state: 24, again: LINES, go_ahead: nntp_go_ahead, shape: exact },
+    Entry { name: "irc", new: irc_client, row: "irc", named: None, dialogue: "irc-inspircd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: LINES, go_ahead: irc_go_ahead, shape: exact },
+    Entry { name: "ftp", new: ftp_client, row: "ftp", named: None, dialogue: "ftp-rfc4217", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: LINES, go_ahead: ftp_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -84,6 +89,11 @@ static CLIENTS: &[Entry<Client>] = &[
 static SERVERS: &[Entry<Server>] = &[
     Entry { name: "smtp", new: smtp_server, row: "smtp", named: SERVER, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
     Entry { name: "lmtp", new: lmtp_server, row: "lmtp", named: SERVER, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
+    Entry { name: "pop3", new: pop3_server, row: "pop3", named: SERVER, dialogue: "pop3-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: pop3_request, shape: pop3_replies },
+    Entry { name: "nntp", new: nntp_server, row: "nntp", named: SERVER, dialogue: "nntp-rfc4642", residue: Residue::Forbid, max_frame: 2048, max_state: 56, again: LINES, go_ahead: nntp_request, shape: nntp_replies },
+    Entry { name: "nnsp", new: nnsp_server, row: "nnsp", named: SERVER, dialogue: "nnsp-transit", residue: Residue::Forbid, max_frame: 2048, max_state: 56, again: LINES, go_ahead: nntp_request, shape: nntp_replies },
+    Entry { name: "irc", new: irc_server, row: "irc", named: SERVER, dialogue: "irc-inspircd", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: irc_request, shape: irc_replies },
+    Entry { name: "ftp", new: ftp_server, row: "ftp", named: SERVER, dialogue: "ftp-rfc4217", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: ftp_request, shape: ftp_replies },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -103,6 +113,46 @@ fn smtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
 
 fn lmtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
     Ok(Box::new(smtp::Server::lmtp(setting.value("server"), setting.list("extensions"))?))
+}
+
+fn pop3_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(pop3::Client::new()))
+}
+
+fn pop3_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(pop3::Server::new(setting.value("server"), setting.list("extensions"))?))
+}
+
+fn nntp_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(nntp::Client::new()))
+}
+
+fn nntp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(nntp::Server::new(setting.value("server"), setting.list("extensions"))?))
+}
+
+fn nnsp_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(nntp::Client::transit()))
+}
+
+fn nnsp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(nntp::Server::transit(setting.value("server"), setting.list("extensions"))?))
+}
+
+fn irc_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(irc::Client::new()))
+}
+
+fn irc_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(irc::Server::new(setting.value("server"), setting.list("extensions"))?))
+}
+
+fn ftp_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(ftp::Client::new()))
+}
+
+fn ftp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(ftp::Server::new(setting.value("server"), setting.list("extensions"))?))
 }
 
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
@@ -125,6 +175,59 @@ fn smtp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
 
 fn smtp_request(last: &[u8], sent: &[u8]) -> bool {
     last.trim_ascii().eq_ignore_ascii_case(b"STARTTLS") && sent.ends_with(b"\r\n220 Go ahead\r\n")
+}
+
+/// Whether a line is `head` alone or `head` and text.
+fn says(line: &[u8], head: &str) -> bool {
+    let rest = line.strip_prefix(head.as_bytes());
+    rest.is_some_and(|rest| rest == b"\r\n" || rest.starts_with(b" "))
+}
+
+fn pop3_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    says(last, "+OK") && sent == b"CAPA\r\nSTLS\r\n"
+}
+
+fn pop3_request(last: &[u8], sent: &[u8]) -> bool {
+    last.trim_ascii().eq_ignore_ascii_case(b"STLS")
+        && sent.ends_with(b"+OK Begin TLS negotiation\r\n")
+}
+
+fn nntp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    says(last, "382") && sent == b"CAPABILITIES\r\nSTARTTLS\r\n"
+}
+
+fn nntp_request(last: &[u8], sent: &[u8]) -> bool {
+    let continues = sent.ends_with(b"\r\n382 Continue with TLS negotiation\r\n");
+    last.trim_ascii().eq_ignore_ascii_case(b"STARTTLS") && continues
+}
+
+fn ftp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    says(last, "234") && sent == b"FEAT\r\nAUTH TLS\r\n"
+}
+
+fn ftp_request(last: &[u8], sent: &[u8]) -> bool {
+    let words: Vec<_> =
+        last.trim_ascii().split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).collect();
+    words.join(&b' ').eq_ignore_ascii_case(b"AUTH TLS")
+        && sent.ends_with(b"\r\n234 Proceed with TLS negotiation\r\n")
+}
+
+/// The first word behind tags and source.
+fn irc_command(line: &str) -> Option<&str> {
+    let line = line.trim_ascii_end();
+    let line = if line.starts_with('@') { line.split_once(' ')?.1.trim_start() } else { line };
+    let line = if line.starts_with(':') { line.split_once(' ')?.1.trim_start() } else { line };
+    line.split(' ').next()
+}
+
+fn irc_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    irc_command(&String::from_utf8_lossy(last)) == Some("670") && sent.starts_with(b"STARTTLS\r\n")
+}
+
+fn irc_request(last: &[u8], sent: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(last);
+    let asked = irc_command(&text).is_some_and(|word| word.eq_ignore_ascii_case("STARTTLS"));
+    asked && sent.ends_with(b" 670 * :STARTTLS successful, proceed with TLS handshake\r\n")
 }
 
 // What two peers' words have in common.
@@ -150,6 +253,58 @@ fn smtp_replies(octets: &[u8]) -> Vec<String> {
         }
     }
     replies
+}
+
+/// Heads of replies, as `head` finds them in a line, each with the other lines up to the next,
+/// in any order.
+fn replies(octets: &[u8], head: fn(&str) -> Option<&str>) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets);
+    let mut replies: Vec<Vec<&str>> = Vec::new();
+    for line in text.split_inclusive("\r\n") {
+        match (head(line), replies.last_mut()) {
+            (None, Some(reply)) => reply.push(line.trim_end()),
+            (head, _) => replies.push(vec![head.unwrap_or(line)]),
+        }
+    }
+    let shape = |mut reply: Vec<&str>| {
+        reply[1..].sort_unstable();
+        reply.join("/")
+    };
+    replies.into_iter().map(shape).collect()
+}
+
+fn pop3_replies(octets: &[u8]) -> Vec<String> {
+    replies(octets, |line| ["+OK", "-ERR"].into_iter().find(|head| says(line.as_bytes(), head)))
+}
+
+fn nntp_replies(octets: &[u8]) -> Vec<String> {
+    replies(octets, |line| line.get(..3).filter(|code| code.bytes().all(|o| o.is_ascii_digit())))
+}
+
+/// The codes; what stands between is free text but for 211.
+fn ftp_replies(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets);
+    let (mut shape, mut open) = (Vec::new(), None);
+    for line in text.split_inclusive("\r\n") {
+        match open {
+            None => {
+                shape.push(line[..3].to_owned());
+                open = line[3..].starts_with('-').then(|| &line[..3]);
+            }
+            Some(code) if says(line.as_bytes(), code) => open = None,
+            Some("211") => shape.push(line.to_owned()),
+            Some(_) => {}
+        }
+    }
+    shape.sort_unstable();
+    shape
+}
+
+/// Commands and numerics but for those that may come at any time.
+fn irc_replies(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets);
+    let heads = text.split_inclusive("\r\n").filter_map(irc_command);
+    heads.filter(|head| !["NOTICE", "020", ""].contains(head)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use starttls::error::Misuse;
 use starttls::negotiate::{Client, Server};
 use starttls_tests::attack::Attack;
 use starttls_tests::dialogue::{Dialogue, Speaker};
-use starttls_tests::play::{Run, play};
+use starttls_tests::play::{Idle, Run, play};
 use starttls_tests::table::Role;
 
 #[test]
@@ -99,17 +99,27 @@ fn names_that_would_break_a_line() {
 /// The lines a server is told to offer are checked too.
 #[test]
 fn extensions_that_would_break_a_line() {
-    for protocol in ["smtp", "lmtp"] {
+    for (protocol, longest) in [
+        ("smtp", 2042),
+        ("lmtp", 2042),
+        ("pop3", 510),
+        ("nntp", 510),
+        ("nnsp", 510),
+        ("ftp", 510),
+        // `:irc.test CAP * LS :… tls` in 512 octets.
+        ("irc", 512 - ":irc.test CAP * LS : tls\r\n".len()),
+    ] {
         let entry = Server::entry(protocol).unwrap();
         let setting = Dialogue::of(protocol).remove(0).setting;
+        let setting: &'static _ = setting.with("server", "irc.test").leak();
         for bad in ["A\r\n250 B", "A\nB", "A\0", "\u{fc}", "A\x7f", "A\tB"] {
             let error =
                 (entry.new)(setting.with("extensions", &format!("SIZE, {bad}")).leak()).err();
             assert_eq!(error, Some(Misuse::Line.into()), "{bad:?}");
         }
         let line = |n| setting.with("extensions", &"x".repeat(n)).leak();
-        assert!((entry.new)(line(2042)).is_ok());
-        assert_eq!((entry.new)(line(2043)).err(), Some(Misuse::Line.into()));
+        assert!((entry.new)(line(longest)).is_ok(), "{protocol}");
+        assert_eq!((entry.new)(line(longest + 1)).err(), Some(Misuse::Line.into()), "{protocol}");
     }
 }
 
@@ -153,6 +163,88 @@ fn every_code_at_every_step() {
                 assert_eq!(String::from_utf8(played.sent).unwrap(), sent, "step {step}: {code:03}");
             }
         }
+    }
+}
+
+/// The same for NNTP, FTP and IRC, in words other than the machines'.
+#[test]
+fn every_code_at_every_step_of_the_others() {
+    type Judge = fn(usize, usize) -> Option<&'static str>;
+    let nntp: Judge = |step, code| match (step, code) {
+        (0, 200 | 201) | (1, 101 | 401..=599) => Some("Closed"),
+        (2, 382) => Some("Ready"),
+        (_, 400) => Some("Service temporary"),
+        (0, 401..=599) => Some("Service"),
+        (2, 401..=599) => Some("Upgrade"),
+        _ => None,
+    };
+    let ftp: Judge = |step, code| match (step, code) {
+        (0, 120 | 220) | (1, 211 | 400..=420 | 422..=599) => Some("Closed"),
+        (2, 234) => Some("Ready"),
+        (_, 421) | (0, 400..=499) => Some("Service temporary"),
+        (0, 500..=599) => Some("Service"),
+        (2, 400..=499) => Some("Upgrade temporary"),
+        (2, 500..=599) => Some("Upgrade"),
+        _ => None,
+    };
+    let irc: Judge = |_, code| match code {
+        20 => Some("Closed"),
+        670 => Some("Ready"),
+        463 | 465 => Some("Service"),
+        400..=599 | 691 => Some("Upgrade"),
+        _ => None,
+    };
+    let news = ["200 x\r\n", "101 x\r\n.\r\n"];
+    let ask_news = ["", "CAPABILITIES\r\n", "STARTTLS\r\n"];
+    let files = ["220 x\r\n", "211 x\r\n"];
+    let ask_files = ["", "FEAT\r\n", "AUTH TLS\r\n"];
+    // Of the codes, FTP's and NNTP's begin with 1 to 5.
+    for (protocol, peer, asked, classes, judge) in [
+        ("nntp", &news[..], &ask_news[..], 100..600, nntp),
+        ("nnsp", &news, &ask_news, 100..600, nntp),
+        ("ftp", &files, &ask_files, 100..600, ftp),
+        ("irc", &[], &["STARTTLS\r\n"], 0..1000, irc),
+    ] {
+        let entry = Client::entry(protocol).unwrap();
+        let setting = Dialogue::of(protocol).remove(0).setting;
+        for (step, code) in (0..asked.len()).flat_map(|step| (0..1000).map(move |c| (step, c))) {
+            let mut turns: Vec<_> = peer[..step].iter().map(|t| t.as_bytes().to_vec()).collect();
+            turns.push(format!("{code:03} x\r\n").into_bytes());
+            let played = play((entry.new)(setting).unwrap(), entry.again, &turns, &Run::default());
+            let mut sent = asked[..=step].concat();
+            let end = match judge(step, code) {
+                _ if !classes.contains(&code) => "PeerMisbehaved(Malformed)".into(),
+                Some(end @ ("Closed" | "Ready")) => {
+                    // 101 and 120 go on; another answer brings the next question.
+                    let goes_on = end == "Closed" && ![20, 101, 120].contains(&code);
+                    sent += if goes_on { asked[step + 1] } else { "" };
+                    end.into()
+                }
+                Some(refusal) => {
+                    sent += "QUIT\r\n";
+                    let (kind, later) = refusal.split_once(' ').unwrap_or((refusal, ""));
+                    format!("PeerRefused({kind} {code} {later}").trim_end().to_owned() + ")"
+                }
+                None => format!("PeerMisbehaved(UnexpectedReply({code}))"),
+            };
+            assert_eq!(played.end_name(), end, "{protocol} step {step}: {code:03}");
+            assert_eq!(String::from_utf8(played.sent).unwrap(), sent, "{protocol} {code:03}");
+        }
+    }
+}
+
+/// Lines that IRC allows at any time are the application's where they follow a refusal and the
+/// connection goes on; they are no answer given before its question.
+#[test]
+fn notices_behind_a_refusal() {
+    let entry = Client::entry("irc").unwrap();
+    let setting = Dialogue::of("irc").remove(0).setting;
+    for behind in ["", ":x NOTICE * :a\r\n", ":x NOTICE * :a\r\nPING :1\r\n:x NOT", ":x 00"] {
+        let turns = [format!(":x 421 * STARTTLS :Unknown command\r\n{behind}").into_bytes()];
+        let run = Run { plaintext: true, idle: Idle::Plaintext, ..Run::default() };
+        let played = play((entry.new)(setting).unwrap(), entry.again, &turns, &run);
+        assert_eq!((played.end, played.residue), (Ok(()), behind.as_bytes().to_vec()));
+        assert_eq!(played.sent, b"STARTTLS\r\n");
     }
 }
 

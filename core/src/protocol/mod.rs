@@ -1,15 +1,24 @@
 //! The protocols: one file each, and the table that names them all.
 
+pub mod ftp;
 mod implicit;
+pub mod irc;
+mod lines;
 #[cfg(feature = "alloc")]
 mod machines;
+pub mod nntp;
+pub mod pop3;
 pub mod smtp;
 
+pub use ftp::FTP;
 pub use implicit::Implicit;
+pub use irc::IRC;
 #[cfg(feature = "alloc")]
 pub(crate) use machines::Machines;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, ServerMachine};
+pub use nntp::{NNSP, NNTP};
+pub use pop3::POP3;
 pub use smtp::{LMTP, SMTP};
 
 /// One protocol, as the world knows it. Its name tells it from the others.
@@ -103,7 +112,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &POP3, &NNTP, &NNSP, &IRC, &FTP];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

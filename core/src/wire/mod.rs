@@ -6,12 +6,14 @@
 
 mod buffer;
 mod line;
+mod multiline;
 mod reply;
 
 #[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;
 pub use buffer::{Cipher, Clear, Decrypted, Out, Phase, RecvBuf};
 pub(crate) use line::line;
+pub(crate) use multiline::{DotLines, FtpReplies};
 pub use reply::Reply;
 pub(crate) use reply::{Code, Replies, ReplyLine};
 

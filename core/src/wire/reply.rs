@@ -9,7 +9,7 @@ use nom::{IResult, Parser};
 use crate::error::{Error, Misbehaviour};
 
 /// The most lines accepted in one reply.
-const MAX_REPLY_LINES: u16 = 128;
+pub(super) const MAX_REPLY_LINES: u16 = 128;
 
 /// A reply code, 100 to 599.
 pub(crate) type Code = u16;

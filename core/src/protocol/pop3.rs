@@ -1,0 +1,299 @@
+//! STLS for POP3 (RFC 2595 §4), both roles.
+//!
+//! ```text
+//! client   greeting ──+OK──► CAPA ──+OK … .──► STLS ──+OK──► TLS
+//!              │               └────-ERR────────►│
+//!              └──-ERR───────────────────────────┴──-ERR──► refused, QUIT
+//!
+//! server   +OK ──► CAPA +OK … ., the rest -ERR ──► STLS +OK ──► TLS
+//!                                            └──► QUIT +OK, refused
+//! ```
+//!
+//! The client asks for STLS whether CAPA (RFC 2449 §5) names it or not. A refusal carries no
+//! number; it is temporary where the server says `[SYS/TEMP]` (RFC 3206 §4). Nothing of the
+//! plaintext dialogue survives: ask CAPA again inside TLS, where there is no second greeting, and
+//! put no trust in a timestamp for APOP that came before it.
+
+use crate::error::{Error, Misbehaviour, Refusal, RefusalKind};
+use crate::negotiate::{self, Negotiate, Next};
+#[cfg(feature = "alloc")]
+use crate::protocol::Machines;
+use crate::protocol::Row;
+use crate::protocol::lines::{MAX_COMMANDS, ask, check_offers, not_asked, refused, words};
+use crate::protocol::smtp::check_name;
+use crate::wire::{DotLines, Frame, MAX_LINE, Out, line};
+
+/// Post Office Protocol, version 3.
+pub static POP3: Row = Row {
+    name: "pop3",
+    aliases: &[],
+    port: 110,
+    implicit: &[("pop3s", 995)],
+    alpn: Some("pop3"),
+    specification: "RFC 2595, RFC 2449",
+    mail: None,
+    #[cfg(feature = "alloc")]
+    machines: Machines {
+        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+    },
+};
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Asked {
+    #[default]
+    Greeting,
+    Capa,
+    /// CAPA was granted, and its lines come.
+    Capabilities(DotLines),
+    Stls,
+}
+
+/// The client's side.
+#[derive(Debug, Default)]
+pub struct Client {
+    asked: Asked,
+    plaintext: bool,
+}
+
+impl Client {
+    /// A POP3 client. It has no name to give.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn refused(
+        &self,
+        kind: RefusalKind,
+        temporary: bool,
+        behind: &[u8],
+        out: &mut Out<'_>,
+    ) -> Error {
+        let why = Refusal { temporary, ..Refusal::new(kind, 0) };
+        refused(why, (!self.plaintext).then_some(b"QUIT\r\n"), behind, out)
+    }
+}
+
+impl Negotiate for Client {
+    type Side = negotiate::Client;
+
+    fn row(&self) -> &'static Row {
+        &POP3
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn allow_plaintext(&mut self) {
+        self.plaintext = true;
+    }
+
+    fn start(&mut self, _: &mut Out<'_>) -> Result<Next, Error> {
+        Ok(Next::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        line(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        let answer = match &mut self.asked {
+            Asked::Capabilities(lines) => match lines.ends(frame)? {
+                true => Answer::Ok,
+                false => return Ok(Next::Frame),
+            },
+            _ => Answer::parse(frame)?,
+        };
+        self.asked = match (self.asked, answer) {
+            (Asked::Greeting, Answer::Ok) => {
+                ask(b"CAPA\r\n", behind, out)?;
+                Asked::Capa
+            }
+            (Asked::Capa, Answer::Ok) => Asked::Capabilities(DotLines::default()),
+            // A server older than CAPA is asked all the same.
+            (Asked::Capabilities(_), _) | (Asked::Capa, Answer::Err { .. }) => {
+                ask(b"STLS\r\n", behind, out)?;
+                Asked::Stls
+            }
+            (Asked::Stls, Answer::Ok) => return Ok(Next::Tls),
+            (Asked::Greeting, Answer::Err { temporary }) => {
+                return Err(self.refused(RefusalKind::Service, temporary, behind, out));
+            }
+            (Asked::Stls, Answer::Err { temporary }) => {
+                return Err(self.refused(RefusalKind::Upgrade, temporary, behind, out));
+            }
+        };
+        Ok(Next::Frame)
+    }
+}
+
+/// What a server says to a command (RFC 1939 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Ok,
+    Err { temporary: bool },
+}
+
+impl Answer {
+    fn parse(frame: &[u8]) -> Result<Self, Error> {
+        let line = frame.strip_suffix(b"\r\n").unwrap_or(frame);
+        let end = line.iter().position(|&octet| octet == b' ').unwrap_or(line.len());
+        let (indicator, text) = line.split_at_checked(end).unwrap_or((line, b""));
+        match indicator {
+            b"+OK" => Ok(Self::Ok),
+            b"-ERR" => {
+                let code = text.get(..TEMPORARY.len()).unwrap_or_default();
+                Ok(Self::Err { temporary: code.eq_ignore_ascii_case(TEMPORARY) })
+            }
+            _ => Err(Misbehaviour::Malformed.into()),
+        }
+    }
+}
+
+/// A response code stands right behind the indicator, in any letter case (RFC 2449 §8).
+const TEMPORARY: &[u8] = b" [SYS/TEMP]";
+
+/// The server's side.
+#[derive(Debug)]
+pub struct Server<'a> {
+    name: &'a str,
+    capabilities: &'a [&'a str],
+    commands: u8,
+    plaintext: bool,
+}
+
+impl<'a> Server<'a> {
+    /// A POP3 server that calls itself `name` and has `capabilities`, a line each
+    /// (`"SASL PLAIN"`), beside STLS.
+    ///
+    /// # Errors
+    /// [`Misuse::Name`](crate::error::Misuse::Name) for a name that is empty, over 255 octets, or
+    /// not visible ASCII; [`Misuse::Line`](crate::error::Misuse::Line) for a capability that is
+    /// empty, over 510 octets, not printable ASCII, or begins with a dot or a space.
+    pub fn new(name: &'a str, capabilities: &'a [&'a str]) -> Result<Self, Error> {
+        check_name(name)?;
+        check_offers(capabilities)?;
+        Ok(Self { name, capabilities, commands: 0, plaintext: false })
+    }
+
+    fn capa(&self, out: &mut Out<'_>) -> Result<(), Error> {
+        out.put(&[b"+OK Capability list follows\r\n"])?;
+        for capability in self.capabilities {
+            out.put(&[capability.as_bytes(), b"\r\n"])?;
+        }
+        out.put(&[b"STLS\r\n.\r\n"])
+    }
+}
+
+impl Negotiate for Server<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &POP3
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn allow_plaintext(&mut self) {
+        self.plaintext = true;
+    }
+
+    fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
+        out.put(&[b"+OK ", self.name.as_bytes(), b" POP3 server ready\r\n"])?;
+        Ok(Next::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        line(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        if self.commands == MAX_COMMANDS {
+            return Err(Misbehaviour::TooManyFrames.into());
+        }
+        let mut next = Next::Frame;
+        match Command::parse(frame) {
+            Command::Capa => self.capa(out)?,
+            Command::Stls => {
+                out.put(&[b"+OK Begin TLS negotiation\r\n"])?;
+                next = Next::Tls;
+            }
+            Command::Quit => {
+                out.put(&[b"+OK ", self.name.as_bytes(), b" closing\r\n"])?;
+                return Err(not_asked(0));
+            }
+            Command::BadArguments => out.put(&[b"-ERR No arguments are allowed\r\n"])?,
+            Command::Other if self.plaintext => return Err(not_asked(0)),
+            Command::Other => out.put(&[b"-ERR Must issue a STLS command first\r\n"])?,
+        }
+        self.commands += 1;
+        Ok(next)
+    }
+}
+
+/// What a client may say before TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Capa,
+    Stls,
+    Quit,
+    BadArguments,
+    Other,
+}
+
+impl Command {
+    fn parse(line: &[u8]) -> Self {
+        let (verb, argument) = words(line);
+        let known = [("CAPA", Self::Capa), ("STLS", Self::Stls), ("QUIT", Self::Quit)];
+        let named = |(name, _): &&(&str, Self)| verb.eq_ignore_ascii_case(name.as_bytes());
+        match known.iter().find(named) {
+            Some(&(_, command)) if argument.is_empty() => command,
+            Some(_) => Self::BadArguments,
+            None => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_exact() {
+        let parse = |text: &str| Answer::parse(text.as_bytes());
+        for text in ["+OK\r\n", "+OK ready <1.2@x>\r\n", "+OK \r\n"] {
+            assert_eq!(parse(text), Ok(Answer::Ok), "{text:?}");
+        }
+        for text in ["-ERR\r\n", "-ERR no\r\n", "-ERR x [SYS/TEMP]\r\n", "-ERR [SYS/PERM] x\r\n"] {
+            assert_eq!(parse(text), Ok(Answer::Err { temporary: false }), "{text:?}");
+        }
+        for text in ["-ERR [SYS/TEMP] later\r\n", "-ERR [sys/temp]\r\n"] {
+            assert_eq!(parse(text), Ok(Answer::Err { temporary: true }), "{text:?}");
+        }
+        for text in
+            ["+OKAY\r\n", "+ok\r\n", "+ \r\n", "-ERROR\r\n", " +OK\r\n", "\r\n", "+OK\t\r\n"]
+        {
+            assert_eq!(parse(text), Err(Misbehaviour::Malformed.into()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn commands_take_no_arguments() {
+        for (line, command) in [
+            (&b"STLS\r\n"[..], Command::Stls),
+            (b"stls \r\n", Command::Stls),
+            (b"Capa\r\n", Command::Capa),
+            (b"QUIT\r\n", Command::Quit),
+            (b"STLS now\r\n", Command::BadArguments),
+            (b"STLSX\r\n", Command::Other),
+            (b" STLS\r\n", Command::Other),
+            (b"USER a\r\n", Command::Other),
+            (b"\r\n", Command::Other),
+        ] {
+            assert_eq!(Command::parse(line), command, "{line:?}");
+        }
+    }
+}

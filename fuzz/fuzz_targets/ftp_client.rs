@@ -1,0 +1,3 @@
+//! Fuzzes the client of `ftp`.
+#![no_main]
+starttls_fuzz::target!(Client, "ftp");

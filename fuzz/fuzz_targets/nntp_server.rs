@@ -1,0 +1,3 @@
+//! Fuzzes the server of `nntp`.
+#![no_main]
+starttls_fuzz::target!(Server, "nntp");
