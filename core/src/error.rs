@@ -59,6 +59,11 @@ impl Refusal {
     pub(crate) const fn new(kind: RefusalKind, code: u16) -> Self {
         Self { kind, code, temporary: matches!(code, 400..=499) }
     }
+
+    /// A refusal in a protocol without numbers, which says by other means whether to try again.
+    pub(crate) const fn without_code(kind: RefusalKind, temporary: bool) -> Self {
+        Self { kind, code: 0, temporary }
+    }
 }
 
 /// What a peer declined.
@@ -210,7 +215,8 @@ impl fmt::Display for Refusal {
             RefusalKind::NotAsked => "the client did not ask for TLS",
         })?;
         match (self.code, self.temporary) {
-            (0, _) => Ok(()),
+            (0, false) => Ok(()),
+            (0, true) => f.write_str(" (temporary: try again later)"),
             (code, true) => write!(f, " (code {code}, temporary: try again later)"),
             (code, false) => write!(f, " (code {code})"),
         }
@@ -299,5 +305,23 @@ impl From<Misuse> for Error {
 impl From<TlsError> for Error {
     fn from(how: TlsError) -> Self {
         Self::Tls(how)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_temporary_refusal_says_so() {
+        let text = |refusal: Refusal| refusal.to_string();
+        let upgrade = RefusalKind::Upgrade;
+        let refused = "the server refused to start TLS";
+        let later = "temporary: try again later)";
+        assert_eq!(text(Refusal::new(upgrade, 454)), [refused, " (code 454, ", later].concat());
+        assert_eq!(text(Refusal::new(upgrade, 502)), [refused, " (code 502)"].concat());
+        assert_eq!(text(Refusal::without_code(upgrade, true)), [refused, " (", later].concat());
+        assert_eq!(text(Refusal::without_code(upgrade, false)), refused);
     }
 }

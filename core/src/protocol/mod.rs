@@ -1,13 +1,21 @@
 //! The protocols: one file each, and the table that names them all.
 
+pub mod acap;
+pub mod imap;
 mod implicit;
 #[cfg(feature = "alloc")]
 mod machines;
+pub mod managesieve;
+#[cfg(test)]
+mod play;
 pub mod smtp;
 
+pub use acap::ACAP;
+pub use imap::IMAP;
 pub use implicit::Implicit;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, Machines, ServerMachine};
+pub use managesieve::MANAGESIEVE;
 pub use smtp::{LMTP, SMTP};
 
 /// One protocol, as the world knows it. Its name tells it from the others.
@@ -71,7 +79,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &IMAP, &ACAP, &MANAGESIEVE];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
