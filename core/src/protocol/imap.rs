@@ -147,7 +147,6 @@ impl Client {
 /// What a server's line may announce: a status ends in free text (RFC 9051 §7.1).
 fn carries(line: &[u8]) -> Carries {
     match Tagged::parse(line) {
-        Some(line) if line.tag != b"*" => Carries::Nothing,
         Some(line) if ["OK", "NO", "BAD", "BYE", "PREAUTH"].iter().any(|word| line.is(word)) => {
             Carries::Nothing
         }

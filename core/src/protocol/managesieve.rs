@@ -371,6 +371,8 @@ mod tests {
         ] {
             let reply = std::format!("{reply}\r\n");
             client(&[HELLO, &reply], LOGOUT, refused(Upgrade, temporary));
+            // How the greeting ended says nothing about the answer.
+            client(&["OK {1}\r\n!\r\n", &reply], LOGOUT, refused(Upgrade, temporary));
         }
     }
 

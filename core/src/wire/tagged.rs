@@ -157,6 +157,12 @@ mod tests {
         }
         // No literal: what looks like one does not hide what stands behind it.
         assert!(!only_untagged(b"* OK {9}\r\na OK x\r\n", |_| Carries::Nothing));
+        // The rest of a line is no line of its own.
+        let first = |line: &[u8]| match line {
+            [b'*', ..] => Carries::Literals,
+            _ => Carries::Nothing,
+        };
+        assert!(only_untagged(b"* A {1}\r\nx {7}\r\nb OK x\r\n\r\n", first));
         // What framing refuses is left to framing.
         assert!(only("* A\nb OK\r\n") && only("* {65537}\r\nb OK\r\n"));
     }
