@@ -59,6 +59,11 @@ impl Refusal {
     pub(crate) const fn new(kind: RefusalKind, code: u16) -> Self {
         Self { kind, code, temporary: matches!(code, 400..=499) }
     }
+
+    /// A refusal in a protocol without numbers, which says by other means whether to try again.
+    pub(crate) const fn without_code(kind: RefusalKind, temporary: bool) -> Self {
+        Self { kind, code: 0, temporary }
+    }
 }
 
 /// What a peer declined.

@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, ftp, irc, nntp, pop3, smtp};
+use starttls::protocol::{self, Implicit, acap, ftp, imap, irc, managesieve, nntp, pop3, smtp};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -82,6 +82,9 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "nnsp", new: nnsp_client, row: "nnsp", named: None, dialogue: "nnsp-transit", residue: Residue::Forbid, max_frame: 2048, max_state: 24, again: LINES, go_ahead: nntp_go_ahead, shape: exact },
     Entry { name: "irc", new: irc_client, row: "irc", named: None, dialogue: "irc-inspircd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: LINES, go_ahead: irc_go_ahead, shape: exact },
     Entry { name: "ftp", new: ftp_client, row: "ftp", named: None, dialogue: "ftp-rfc4217", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: LINES, go_ahead: ftp_go_ahead, shape: exact },
+    Entry { name: "imap", new: imap_client, row: "imap", named: None, dialogue: "imap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: imap_go_ahead, shape: exact },
+    Entry { name: "acap", new: acap_client, row: "acap", named: None, dialogue: "acap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: acap_go_ahead, shape: exact },
+    Entry { name: "managesieve", new: managesieve_client, row: "managesieve", named: None, dialogue: "managesieve-dovecot", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: managesieve_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -94,6 +97,9 @@ static SERVERS: &[Entry<Server>] = &[
     Entry { name: "nnsp", new: nnsp_server, row: "nnsp", named: SERVER, dialogue: "nnsp-transit", residue: Residue::Forbid, max_frame: 2048, max_state: 56, again: LINES, go_ahead: nntp_request, shape: nntp_replies },
     Entry { name: "irc", new: irc_server, row: "irc", named: SERVER, dialogue: "irc-inspircd", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: irc_request, shape: irc_replies },
     Entry { name: "ftp", new: ftp_server, row: "ftp", named: SERVER, dialogue: "ftp-rfc4217", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: ftp_request, shape: ftp_replies },
+    Entry { name: "imap", new: imap_server, row: "imap", named: None, dialogue: "imap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: imap_request, shape: tagged_lines },
+    Entry { name: "acap", new: acap_server, row: "acap", named: None, dialogue: "acap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: acap_request, shape: tagged_lines },
+    Entry { name: "managesieve", new: managesieve_server, row: "managesieve", named: None, dialogue: "managesieve-dovecot", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: managesieve_request, shape: managesieve_lines },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -307,6 +313,119 @@ fn irc_replies(octets: &[u8]) -> Vec<String> {
     heads.filter(|head| !["NOTICE", "020", ""].contains(head)).map(str::to_owned).collect()
 }
 
+fn imap_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(imap::Client::new(random(setting))))
+}
+
+fn imap_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(imap::Server::new(setting.list("extensions"))?))
+}
+
+fn acap_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(acap::Client::new(random(setting))))
+}
+
+fn acap_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(acap::Server::new(setting.list("extensions"))?))
+}
+
+fn managesieve_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(managesieve::Client::new()))
+}
+
+fn managesieve_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(managesieve::Server::new(setting.list("extensions"))?))
+}
+
+/// Octets nobody can guess, but for those who read the file: `# random:` in hexadecimal digits.
+fn random(setting: &'static Setting) -> [u8; 16] {
+    u128::from_str_radix(setting.value("random"), 16).expect("sixteen octets").to_be_bytes()
+}
+
+/// A tagged OK, and the last that was sent is STARTTLS with that tag.
+fn imap_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let tag = last.get(..17).unwrap_or_default();
+    let answer = last.get(17..19).is_some_and(|word| word.eq_ignore_ascii_case(b"OK"));
+    let end = matches!(last.get(19), Some(b' ' | b'\r'));
+    answer && end && sent.ends_with(&[b"\r\n", tag, b"STARTTLS\r\n"].concat())
+}
+
+/// The same, or the end of a text that was begun behind it.
+fn acap_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let tagged = sent.strip_suffix(b" STARTTLS\r\n").is_some_and(|tag| tag.len() == 16);
+    let begun = last.get(..19).is_none_or(|front| front[..16] != sent[..16]);
+    tagged && last.ends_with(b"\r\n") && (begun || last[17..19].eq_ignore_ascii_case(b"OK"))
+}
+
+fn managesieve_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let no = last.len() > 2 && last[..2].eq_ignore_ascii_case(b"NO");
+    sent == b"STARTTLS\r\n" && last.ends_with(b"\r\n") && !no
+}
+
+/// The request, and an answer with its tag.
+fn imap_request(last: &[u8], sent: &[u8]) -> bool {
+    let Some((tag, command)) = last.iter().position(|o| *o == b' ').map(|at| last.split_at(at))
+    else {
+        return false;
+    };
+    let answer = [b"\r\n", tag, b" OK Begin TLS negotiation now\r\n"].concat();
+    command.eq_ignore_ascii_case(b" STARTTLS\r\n") && sent.ends_with(&answer)
+}
+
+fn acap_request(last: &[u8], sent: &[u8]) -> bool {
+    let Some((tag, command)) = last.iter().position(|o| *o == b' ').map(|at| last.split_at(at))
+    else {
+        return false;
+    };
+    let answer = [b"\r\n", tag, b" OK \"Begin TLS negotiation now\"\r\n"].concat();
+    command.eq_ignore_ascii_case(b" STARTTLS\r\n") && sent.ends_with(&answer)
+}
+
+fn managesieve_request(last: &[u8], sent: &[u8]) -> bool {
+    last.eq_ignore_ascii_case(b"STARTTLS\r\n")
+        && sent.ends_with(b"\r\nOK \"Begin TLS negotiation now\"\r\n")
+}
+
+/// Tag and status of each line, and the capabilities, in any order. LOGINDISABLED is as the server
+/// likes.
+fn tagged_lines(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets).into_owned();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut words: Vec<_> = line.split(' ').collect();
+        let rest = words.split_off(words.len().min(2));
+        let mut capabilities = match (words[1], rest.first()) {
+            ("CAPABILITY", _) => rest,
+            ("ACAP", _) => line[6..].split(" (").collect(),
+            (_, Some(&"[CAPABILITY")) => {
+                line.split_once(']').map_or("", |(front, _)| front).split(' ').skip(3).collect()
+            }
+            _ => Vec::new(),
+        };
+        capabilities.retain(|capability| *capability != "LOGINDISABLED");
+        capabilities.sort_unstable();
+        lines.push(format!("{} {}", words.join(" "), capabilities.join("/")));
+    }
+    lines
+}
+
+/// The names of the capabilities, in any order, and the status. What the implementation calls itself
+/// and its mechanisms are as the server likes, as is NOTIFY.
+fn managesieve_lines(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets).into_owned();
+    let (mut names, mut status) = (Vec::new(), Vec::new());
+    for line in text.lines().filter(|line| !line.starts_with("\"NOTIFY\"")) {
+        let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+        match name {
+            "\"SIEVE\"" | "\"VERSION\"" | "\"STARTTLS\"" => names.push(format!("{name} {value}")),
+            name if name.starts_with('"') => names.push(name.to_owned()),
+            name => status.push(name.to_ascii_uppercase()),
+        }
+    }
+    names.sort_unstable();
+    [names, status].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,5 +437,15 @@ mod tests {
         assert_eq!(ours, smtp_replies(b"220-y\r\n220 z\r\n250-q\r\n250-A\r\n250 B\r\n"));
         assert_ne!(ours, smtp_replies(b"220 x\r\n250-a\r\n250 B\r\n"));
         assert_ne!(ours, smtp_replies(b"220 x\r\n"));
+    }
+
+    #[test]
+    fn tagged_shapes_tell_lines_apart() {
+        let ours = tagged_lines(b"* CAPABILITY A B LOGINDISABLED\r\na OK x\r\n");
+        assert_eq!(ours, ["* CAPABILITY A/B", "a OK "]);
+        assert_eq!(tagged_lines(b"* OK [CAPABILITY B A] x\r\n"), ["* OK A/B"]);
+        assert_eq!(tagged_lines(b"* ACAP (B) (A \"x\")\r\n"), ["* ACAP /A \"x\")/B)"]);
+        let ours = managesieve_lines(b"\"SIEVE\" \"a b\"\r\n\"SASL\" \"X\"\r\noK\r\n");
+        assert_eq!(ours, ["\"SASL\"", "\"SIEVE\" \"a b\"", "OK"]);
     }
 }

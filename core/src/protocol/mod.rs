@@ -1,22 +1,30 @@
 //! The protocols: one file each, and the table that names them all.
 
+pub mod acap;
 pub mod ftp;
+pub mod imap;
 mod implicit;
 pub mod irc;
 mod lines;
 #[cfg(feature = "alloc")]
 mod machines;
+pub mod managesieve;
 pub mod nntp;
+#[cfg(test)]
+mod play;
 pub mod pop3;
 pub mod smtp;
 
+pub use acap::ACAP;
 pub use ftp::FTP;
+pub use imap::IMAP;
 pub use implicit::Implicit;
 pub use irc::IRC;
 #[cfg(feature = "alloc")]
 pub(crate) use machines::Machines;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, ServerMachine};
+pub use managesieve::MANAGESIEVE;
 pub use nntp::{NNSP, NNTP};
 pub use pop3::POP3;
 pub use smtp::{LMTP, SMTP};
@@ -112,7 +120,8 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &POP3, &NNTP, &NNSP, &IRC, &FTP];
+pub static TABLE: &[&Row] =
+    &[&SMTP, &LMTP, &IMAP, &POP3, &ACAP, &NNTP, &NNSP, &IRC, &FTP, &MANAGESIEVE];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,16 +6,20 @@
 
 mod buffer;
 mod line;
+mod literal;
 mod multiline;
 mod reply;
+mod tagged;
 
 #[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;
 pub use buffer::{Cipher, Clear, Decrypted, Out, Phase, RecvBuf};
 pub(crate) use line::line;
+pub(crate) use literal::{Carries, Literals};
 pub(crate) use multiline::{DotLines, FtpReplies};
 pub use reply::Reply;
 pub(crate) use reply::{Code, Replies, ReplyLine};
+pub(crate) use tagged::{Tagged, Tags, has_code, is_text, only_untagged};
 
 /// The longest line accepted in either direction, its CR LF included, in octets. RFC 5321
 /// §4.5.3.1 asks for 512 and lets extensions add to it.

@@ -1,0 +1,3 @@
+//! Fuzzes the client of `acap`.
+#![no_main]
+starttls_fuzz::target!(Client, "acap");

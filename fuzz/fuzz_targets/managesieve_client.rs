@@ -1,0 +1,3 @@
+//! Fuzzes the client of `managesieve`.
+#![no_main]
+starttls_fuzz::target!(Client, "managesieve");

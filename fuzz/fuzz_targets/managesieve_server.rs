@@ -1,0 +1,3 @@
+//! Fuzzes the server of `managesieve`.
+#![no_main]
+starttls_fuzz::target!(Server, "managesieve");
