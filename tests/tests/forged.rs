@@ -339,22 +339,24 @@ fn plaintext_alerts_in_the_handshake() {
             peer
         };
         assert_eq!(new().feed(&[21, 3, 3, 0, 2, 2, 40]), alert(40));
-        assert_eq!(new().feed(&[21, 3, 3, 0, 2, 2, 0]), alert(0));
-        // A warning changes nothing, not even if it says that this is the end: anyone could.
-        let mut peer = new();
-        assert_eq!(peer.feed(&[21, 3, 3, 0, 2, 1, 0]), WAITS);
-        assert_eq!(peer.end(), Err(Error::ClosedInHandshake));
+        // An end is an end, though anyone could have said so; never a clean one.
+        for level in [1, 2] {
+            let mut peer = new();
+            assert_eq!(peer.feed(&[21, 3, 3, 0, 2, level, 0]), Err(Error::ClosedInHandshake));
+            assert_eq!(peer.data(), b"");
+        }
+        // Other warnings change nothing.
         let mut peer = new();
         let ends: Vec<_> = (0..5).map(|_| peer.feed(&[21, 3, 3, 0, 2, 1, 112])).collect();
         assert_eq!(ends, [WAITS, WAITS, WAITS, WAITS, MISBEHAVED]);
     }
-    for record in [&[21, 3, 3, 0, 2, 2, 40][..], &[21, 3, 3, 0, 2, 1, 0]] {
+    for (record, expected) in [
+        (&[21, 3, 3, 0, 2, 2, 40][..], alert(40)),
+        (&[21, 3, 3, 0, 2, 1, 0], Err(Error::ClosedInHandshake)),
+    ] {
         let mut peer = server(&pki, &TLS13);
-        let end = peer.feed(record);
-        let expected = if record[5] == 2 { alert(40) } else { WAITS };
-        assert_eq!(end, expected);
-        let closed = if record[5] == 2 { alert(40) } else { Err(Error::ClosedInHandshake) };
-        assert_eq!(peer.end(), closed);
+        assert_eq!(peer.feed(record), expected);
+        assert_eq!(peer.end(), expected);
     }
 }
 
