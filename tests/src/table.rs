@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, smtp};
+use starttls::protocol::{self, Implicit, ldap, smtp};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -70,6 +70,8 @@ impl Role for Server {
 }
 
 const LINES: (usize, usize) = (0, 1);
+/// Tag and length.
+const BER: (usize, usize) = (6, 0);
 const CLIENT: Option<&str> = Some("client");
 const SERVER: Option<&str> = Some("server");
 
@@ -77,6 +79,7 @@ const SERVER: Option<&str> = Some("server");
 static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "smtp", new: smtp_client, row: "smtp", named: CLIENT, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
     Entry { name: "lmtp", new: lmtp_client, row: "lmtp", named: CLIENT, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
+    Entry { name: "ldap", new: ldap_client, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -84,6 +87,7 @@ static CLIENTS: &[Entry<Client>] = &[
 static SERVERS: &[Entry<Server>] = &[
     Entry { name: "smtp", new: smtp_server, row: "smtp", named: SERVER, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
     Entry { name: "lmtp", new: lmtp_server, row: "lmtp", named: SERVER, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
+    Entry { name: "ldap", new: ldap_server, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_request, shape: ldap_codes },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -103,6 +107,14 @@ fn smtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
 
 fn lmtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
     Ok(Box::new(smtp::Server::lmtp(setting.value("server"), setting.list("extensions"))?))
+}
+
+fn ldap_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(ldap::Client::new()))
+}
+
+fn ldap_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(ldap::Server::new()))
 }
 
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
@@ -125,6 +137,19 @@ fn smtp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
 
 fn smtp_request(last: &[u8], sent: &[u8]) -> bool {
     last.trim_ascii().eq_ignore_ascii_case(b"STARTTLS") && sent.ends_with(b"\r\n220 Go ahead\r\n")
+}
+
+const START_TLS: &[u8] = b"\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+
+fn ldap_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let operation = last.iter().position(|&octet| octet == 0x78);
+    let code = |at: usize| last[at..].windows(3).any(|w| w == b"\x0a\x01\x00");
+    operation.is_some_and(code) && sent == [b"\x30\x1d\x02\x01\x01", START_TLS].concat()
+}
+
+fn ldap_request(last: &[u8], sent: &[u8]) -> bool {
+    let asked = last.windows(START_TLS.len() - 2).any(|w| w == &START_TLS[2..]);
+    asked && sent.ends_with(b"\x78\x07\x0a\x01\x00\x04\x00\x04\x00")
 }
 
 // What two peers' words have in common.
@@ -150,6 +175,12 @@ fn smtp_replies(octets: &[u8]) -> Vec<String> {
         }
     }
     replies
+}
+
+/// The resultCode.
+fn ldap_codes(octets: &[u8]) -> Vec<String> {
+    let codes = octets.windows(3).filter(|window| window.starts_with(b"\x0a\x01"));
+    codes.map(|window| format!("code {}", window[2])).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The protocols: one file each, and the table that names them all.
 
 mod implicit;
+pub mod ldap;
 #[cfg(feature = "alloc")]
 mod machines;
 pub mod smtp;
 
 pub use implicit::Implicit;
+pub use ldap::LDAP;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, Machines, ServerMachine};
 pub use smtp::{LMTP, SMTP};
@@ -71,7 +73,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &LDAP];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

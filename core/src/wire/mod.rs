@@ -4,6 +4,7 @@
 //! ([`RecvBuf<Clear>`], [`RecvBuf<Cipher>`], [`Decrypted`]); nothing turns one into another but
 //! the hand-over and the TLS layer.
 
+pub(crate) mod ber;
 mod buffer;
 mod line;
 mod reply;
