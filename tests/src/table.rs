@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, ldap, smtp};
+use starttls::protocol::{self, Implicit, ldap, postgresql, smtp};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -80,6 +80,7 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "smtp", new: smtp_client, row: "smtp", named: CLIENT, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
     Entry { name: "lmtp", new: lmtp_client, row: "lmtp", named: CLIENT, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
     Entry { name: "ldap", new: ldap_client, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_go_ahead, shape: exact },
+    Entry { name: "postgresql", new: postgresql_client, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 1, max_state: 8, again: (0, 0), go_ahead: postgresql_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -88,6 +89,7 @@ static SERVERS: &[Entry<Server>] = &[
     Entry { name: "smtp", new: smtp_server, row: "smtp", named: SERVER, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
     Entry { name: "lmtp", new: lmtp_server, row: "lmtp", named: SERVER, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
     Entry { name: "ldap", new: ldap_server, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_request, shape: ldap_codes },
+    Entry { name: "postgresql", new: postgresql_server, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 8, max_state: 8, again: (0, 0), go_ahead: postgresql_request, shape: exact },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -115,6 +117,14 @@ fn ldap_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
 
 fn ldap_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
     Ok(Box::new(ldap::Server::new()))
+}
+
+fn postgresql_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(postgresql::Client::new()))
+}
+
+fn postgresql_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(postgresql::Server::new()))
 }
 
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
@@ -150,6 +160,16 @@ fn ldap_go_ahead(last: &[u8], sent: &[u8]) -> bool {
 fn ldap_request(last: &[u8], sent: &[u8]) -> bool {
     let asked = last.windows(START_TLS.len() - 2).any(|w| w == &START_TLS[2..]);
     asked && sent.ends_with(b"\x78\x07\x0a\x01\x00\x04\x00\x04\x00")
+}
+
+const SSL_REQUEST: &[u8] = b"\x00\x00\x00\x08\x04\xd2\x16\x2f";
+
+fn postgresql_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    last == b"S" && sent == SSL_REQUEST
+}
+
+fn postgresql_request(last: &[u8], sent: &[u8]) -> bool {
+    last == SSL_REQUEST && matches!(sent, b"S" | b"NS")
 }
 
 // What two peers' words have in common.

@@ -4,12 +4,14 @@ mod implicit;
 pub mod ldap;
 #[cfg(feature = "alloc")]
 mod machines;
+pub mod postgresql;
 pub mod smtp;
 
 pub use implicit::Implicit;
 pub use ldap::LDAP;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, Machines, ServerMachine};
+pub use postgresql::POSTGRESQL;
 pub use smtp::{LMTP, SMTP};
 
 /// One protocol, as the world knows it. Its name tells it from the others.
@@ -73,7 +75,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &LDAP];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &LDAP, &POSTGRESQL];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
