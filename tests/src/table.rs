@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, ldap, postgresql, smtp};
+use starttls::protocol::{self, Implicit, ldap, mysql, postgresql, smtp};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -72,6 +72,8 @@ impl Role for Server {
 const LINES: (usize, usize) = (0, 1);
 /// Tag and length.
 const BER: (usize, usize) = (6, 0);
+/// Length.
+const PACKET: (usize, usize) = (3, 0);
 const CLIENT: Option<&str> = Some("client");
 const SERVER: Option<&str> = Some("server");
 
@@ -81,6 +83,7 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "lmtp", new: lmtp_client, row: "lmtp", named: CLIENT, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
     Entry { name: "ldap", new: ldap_client, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_go_ahead, shape: exact },
     Entry { name: "postgresql", new: postgresql_client, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 1, max_state: 8, again: (0, 0), go_ahead: postgresql_go_ahead, shape: exact },
+    Entry { name: "mysql", new: mysql_client, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Forbid, max_frame: 1024, max_state: 32, again: PACKET, go_ahead: mysql_greeting, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -90,6 +93,7 @@ static SERVERS: &[Entry<Server>] = &[
     Entry { name: "lmtp", new: lmtp_server, row: "lmtp", named: SERVER, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
     Entry { name: "ldap", new: ldap_server, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_request, shape: ldap_codes },
     Entry { name: "postgresql", new: postgresql_server, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 8, max_state: 8, again: (0, 0), go_ahead: postgresql_request, shape: exact },
+    Entry { name: "mysql", new: mysql_server, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Tls, max_frame: 36, max_state: 48, again: PACKET, go_ahead: mysql_request, shape: mysql_flag },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -125,6 +129,14 @@ fn postgresql_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
 
 fn postgresql_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
     Ok(Box::new(postgresql::Server::new()))
+}
+
+fn mysql_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(mysql::Client::new()))
+}
+
+fn mysql_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(mysql::Server::new("8.0.36", *b"0123456789abcdef")?))
 }
 
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
@@ -172,6 +184,19 @@ fn postgresql_request(last: &[u8], sent: &[u8]) -> bool {
     last == SSL_REQUEST && matches!(sent, b"S" | b"NS")
 }
 
+/// The greeting itself, which offers CLIENT_SSL behind the version and 15 octets more; and the
+/// request that was sent on it.
+fn mysql_greeting(last: &[u8], sent: &[u8]) -> bool {
+    let end = last[5..].iter().position(|&octet| octet == 0).expect("a version") + 5;
+    let ssl = last[..5].ends_with(b"\x00\x0a") && last[end + 15] & 8 != 0;
+    ssl && sent.len() == 36 && sent.starts_with(b"\x20\x00\x00\x01") && sent[5] & 8 != 0
+}
+
+fn mysql_request(last: &[u8], sent: &[u8]) -> bool {
+    let asked = last.len() == 36 && last.starts_with(b"\x20\x00\x00\x01") && last[5] & 8 != 0;
+    asked && usize::from(sent[0]) + 4 == sent.len() && sent[4..].starts_with(b"\x0a8.0.36\x00")
+}
+
 // What two peers' words have in common.
 
 fn exact(octets: &[u8]) -> Vec<String> {
@@ -201,6 +226,13 @@ fn smtp_replies(octets: &[u8]) -> Vec<String> {
 fn ldap_codes(octets: &[u8]) -> Vec<String> {
     let codes = octets.windows(3).filter(|window| window.starts_with(b"\x0a\x01"));
     codes.map(|window| format!("code {}", window[2])).collect()
+}
+
+/// Sequence and protocol of a greeting, and whether it offers TLS.
+fn mysql_flag(octets: &[u8]) -> Vec<String> {
+    let Some([_, _, _, sequence, protocol, rest @ ..]) = octets.get(..) else { return vec![] };
+    let ssl = rest.iter().position(|&octet| octet == 0).map(|end| rest[end + 15] & 8);
+    vec![format!("{sequence} {protocol} {ssl:?}")]
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod implicit;
 pub mod ldap;
 #[cfg(feature = "alloc")]
 mod machines;
+pub mod mysql;
 pub mod postgresql;
 pub mod smtp;
 
@@ -11,6 +12,7 @@ pub use implicit::Implicit;
 pub use ldap::LDAP;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, Machines, ServerMachine};
+pub use mysql::MYSQL;
 pub use postgresql::POSTGRESQL;
 pub use smtp::{LMTP, SMTP};
 
@@ -75,7 +77,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &LDAP, &POSTGRESQL];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &LDAP, &POSTGRESQL, &MYSQL];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 pub(crate) mod ber;
 mod buffer;
 mod line;
+pub(crate) mod packet;
 mod reply;
 
 #[cfg(feature = "rustls")]
