@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, ldap, mysql, postgresql, smtp};
+use starttls::protocol::{self, Implicit, ldap, mysql, postgresql, smtp, telnet};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -74,6 +74,8 @@ const LINES: (usize, usize) = (0, 1);
 const BER: (usize, usize) = (6, 0);
 /// Length.
 const PACKET: (usize, usize) = (3, 0);
+/// IAC, command, option.
+const COMMAND: (usize, usize) = (3, 0);
 const CLIENT: Option<&str> = Some("client");
 const SERVER: Option<&str> = Some("server");
 
@@ -84,6 +86,7 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "ldap", new: ldap_client, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_go_ahead, shape: exact },
     Entry { name: "postgresql", new: postgresql_client, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 1, max_state: 8, again: (0, 0), go_ahead: postgresql_go_ahead, shape: exact },
     Entry { name: "mysql", new: mysql_client, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Forbid, max_frame: 1024, max_state: 32, again: PACKET, go_ahead: mysql_greeting, shape: exact },
+    Entry { name: "telnet", new: telnet_client, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -94,6 +97,7 @@ static SERVERS: &[Entry<Server>] = &[
     Entry { name: "ldap", new: ldap_server, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_request, shape: ldap_codes },
     Entry { name: "postgresql", new: postgresql_server, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 8, max_state: 8, again: (0, 0), go_ahead: postgresql_request, shape: exact },
     Entry { name: "mysql", new: mysql_server, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Tls, max_frame: 36, max_state: 48, again: PACKET, go_ahead: mysql_request, shape: mysql_flag },
+    Entry { name: "telnet", new: telnet_server, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_request, shape: exact },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -137,6 +141,14 @@ fn mysql_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
 
 fn mysql_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
     Ok(Box::new(mysql::Server::new("8.0.36", *b"0123456789abcdef")?))
+}
+
+fn telnet_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(telnet::Client::new()))
+}
+
+fn telnet_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(telnet::Server::new()))
 }
 
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
@@ -195,6 +207,17 @@ fn mysql_greeting(last: &[u8], sent: &[u8]) -> bool {
 fn mysql_request(last: &[u8], sent: &[u8]) -> bool {
     let asked = last.len() == 36 && last.starts_with(b"\x20\x00\x00\x01") && last[5] & 8 != 0;
     asked && usize::from(sent[0]) + 4 == sent.len() && sent[4..].starts_with(b"\x0a8.0.36\x00")
+}
+
+const FOLLOWS: &[u8] = b"\xff\xfa\x2e\x01\xff\xf0";
+
+/// FOLLOWS comes in three elements, the last of which is IAC SE.
+fn telnet_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    last == &FOLLOWS[4..] && sent.starts_with(b"\xff\xfb\x2e") && sent.ends_with(FOLLOWS)
+}
+
+fn telnet_request(last: &[u8], sent: &[u8]) -> bool {
+    last == &FOLLOWS[4..] && sent.starts_with(b"\xff\xfd\x2e") && sent.ends_with(FOLLOWS)
 }
 
 // What two peers' words have in common.

@@ -7,6 +7,7 @@ mod machines;
 pub mod mysql;
 pub mod postgresql;
 pub mod smtp;
+pub mod telnet;
 
 pub use implicit::Implicit;
 pub use ldap::LDAP;
@@ -15,6 +16,7 @@ pub use machines::{ClientMachine, Machines, ServerMachine};
 pub use mysql::MYSQL;
 pub use postgresql::POSTGRESQL;
 pub use smtp::{LMTP, SMTP};
+pub use telnet::TELNET;
 
 /// One protocol, as the world knows it. Its name tells it from the others.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &LDAP, &POSTGRESQL, &MYSQL];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &LDAP, &POSTGRESQL, &MYSQL, &TELNET];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

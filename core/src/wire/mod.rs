@@ -9,6 +9,7 @@ mod buffer;
 mod line;
 pub(crate) mod packet;
 mod reply;
+pub(crate) mod telnet;
 
 #[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;
