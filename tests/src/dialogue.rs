@@ -15,6 +15,7 @@
 //! A line ends in CR LF, which is not written; a lone `\` at its end says that it does not.
 //! Escapes are `\xNN`, `\r`, `\n`, `\t`, `\\`, and `\{2040*x}` for 2040 times `x`. Lines of one
 //! speaker that follow each other are one turn; where the speaker changes, the other side waits.
+//! With `# crossing:` both speak first, and the order of their words is left open.
 //! What stands behind `<TLS>` is kept for those who play it over a real channel.
 
 use std::fs;
@@ -159,6 +160,14 @@ impl Dialogue {
     /// The protocol spoken.
     pub fn protocol(&self) -> &'static str {
         self.setting.value("protocol")
+    }
+
+    /// One side's words as they are compared: turn by turn, but in one where both speak first.
+    pub fn compared(&self, turns: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        match self.setting.value("crossing") {
+            "" => turns.to_vec(),
+            _ => vec![turns.concat()],
+        }
     }
 
     /// The plaintext part as the other side of `speaker` sees it.

@@ -3,7 +3,10 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, acap, ftp, imap, irc, managesieve, nntp, pop3, smtp};
+use starttls::protocol::{
+    self, Implicit, acap, ftp, imap, irc, ldap, managesieve, mysql, nntp, pop3, postgresql, smtp,
+    telnet,
+};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -70,6 +73,12 @@ impl Role for Server {
 }
 
 const LINES: (usize, usize) = (0, 1);
+/// Tag and length.
+const BER: (usize, usize) = (6, 0);
+/// Length.
+const PACKET: (usize, usize) = (3, 0);
+/// IAC, command, option.
+const COMMAND: (usize, usize) = (3, 0);
 const CLIENT: Option<&str> = Some("client");
 const SERVER: Option<&str> = Some("server");
 
@@ -85,6 +94,10 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "imap", new: imap_client, row: "imap", named: None, dialogue: "imap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: imap_go_ahead, shape: exact },
     Entry { name: "acap", new: acap_client, row: "acap", named: None, dialogue: "acap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: acap_go_ahead, shape: exact },
     Entry { name: "managesieve", new: managesieve_client, row: "managesieve", named: None, dialogue: "managesieve-dovecot", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: managesieve_go_ahead, shape: exact },
+    Entry { name: "ldap", new: ldap_client, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_go_ahead, shape: exact },
+    Entry { name: "postgresql", new: postgresql_client, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 1, max_state: 8, again: (0, 0), go_ahead: postgresql_go_ahead, shape: exact },
+    Entry { name: "mysql", new: mysql_client, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Forbid, max_frame: 1024, max_state: 32, again: PACKET, go_ahead: mysql_greeting, shape: exact },
+    Entry { name: "telnet", new: telnet_client, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -100,6 +113,10 @@ static SERVERS: &[Entry<Server>] = &[
     Entry { name: "imap", new: imap_server, row: "imap", named: None, dialogue: "imap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: imap_request, shape: tagged_lines },
     Entry { name: "acap", new: acap_server, row: "acap", named: None, dialogue: "acap-rfc2595", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: acap_request, shape: tagged_lines },
     Entry { name: "managesieve", new: managesieve_server, row: "managesieve", named: None, dialogue: "managesieve-dovecot", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: managesieve_request, shape: managesieve_lines },
+    Entry { name: "ldap", new: ldap_server, row: "ldap", named: None, dialogue: "ldap-slapd", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: BER, go_ahead: ldap_request, shape: ldap_codes },
+    Entry { name: "postgresql", new: postgresql_server, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 8, max_state: 8, again: (0, 0), go_ahead: postgresql_request, shape: exact },
+    Entry { name: "mysql", new: mysql_server, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Tls, max_frame: 36, max_state: 48, again: PACKET, go_ahead: mysql_request, shape: mysql_flag },
+    Entry { name: "telnet", new: telnet_server, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_request, shape: exact },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -424,6 +441,98 @@ fn managesieve_lines(octets: &[u8]) -> Vec<String> {
     }
     names.sort_unstable();
     [names, status].concat()
+}
+
+fn ldap_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(ldap::Client::new()))
+}
+
+fn ldap_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(ldap::Server::new()))
+}
+
+fn postgresql_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(postgresql::Client::new()))
+}
+
+fn postgresql_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(postgresql::Server::new()))
+}
+
+fn mysql_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(mysql::Client::new()))
+}
+
+fn mysql_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(mysql::Server::new("8.0.36", *b"0123456789abcdef")?))
+}
+
+fn telnet_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(telnet::Client::new()))
+}
+
+fn telnet_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(telnet::Server::new()))
+}
+
+const START_TLS: &[u8] = b"\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+
+fn ldap_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let operation = last.iter().position(|&octet| octet == 0x78);
+    let code = |at: usize| last[at..].windows(3).any(|w| w == b"\x0a\x01\x00");
+    operation.is_some_and(code) && sent == [b"\x30\x1d\x02\x01\x01", START_TLS].concat()
+}
+
+fn ldap_request(last: &[u8], sent: &[u8]) -> bool {
+    let asked = last.windows(START_TLS.len() - 2).any(|w| w == &START_TLS[2..]);
+    asked && sent.ends_with(b"\x78\x07\x0a\x01\x00\x04\x00\x04\x00")
+}
+
+const SSL_REQUEST: &[u8] = b"\x00\x00\x00\x08\x04\xd2\x16\x2f";
+
+fn postgresql_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    last == b"S" && sent == SSL_REQUEST
+}
+
+fn postgresql_request(last: &[u8], sent: &[u8]) -> bool {
+    last == SSL_REQUEST && matches!(sent, b"S" | b"NS")
+}
+
+/// The greeting itself, which offers CLIENT_SSL behind the version and 15 octets more; and the
+/// request that was sent on it.
+fn mysql_greeting(last: &[u8], sent: &[u8]) -> bool {
+    let end = last[5..].iter().position(|&octet| octet == 0).expect("a version") + 5;
+    let ssl = last[..5].ends_with(b"\x00\x0a") && last[end + 15] & 8 != 0;
+    ssl && sent.len() == 36 && sent.starts_with(b"\x20\x00\x00\x01") && sent[5] & 8 != 0
+}
+
+fn mysql_request(last: &[u8], sent: &[u8]) -> bool {
+    let asked = last.len() == 36 && last.starts_with(b"\x20\x00\x00\x01") && last[5] & 8 != 0;
+    asked && usize::from(sent[0]) + 4 == sent.len() && sent[4..].starts_with(b"\x0a8.0.36\x00")
+}
+
+const FOLLOWS: &[u8] = b"\xff\xfa\x2e\x01\xff\xf0";
+
+/// FOLLOWS comes in three elements, the last of which is IAC SE.
+fn telnet_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    last == &FOLLOWS[4..] && sent.starts_with(b"\xff\xfb\x2e") && sent.ends_with(FOLLOWS)
+}
+
+fn telnet_request(last: &[u8], sent: &[u8]) -> bool {
+    last == &FOLLOWS[4..] && sent.starts_with(b"\xff\xfd\x2e") && sent.ends_with(FOLLOWS)
+}
+
+/// The resultCode.
+fn ldap_codes(octets: &[u8]) -> Vec<String> {
+    let codes = octets.windows(3).filter(|window| window.starts_with(b"\x0a\x01"));
+    codes.map(|window| format!("code {}", window[2])).collect()
+}
+
+/// Sequence and protocol of a greeting, and whether it offers TLS.
+fn mysql_flag(octets: &[u8]) -> Vec<String> {
+    let Some([_, _, _, sequence, protocol, rest @ ..]) = octets.get(..) else { return vec![] };
+    let ssl = rest.iter().position(|&octet| octet == 0).map(|end| rest[end + 15] & 8);
+    vec![format!("{sequence} {protocol} {ssl:?}")]
 }
 
 #[cfg(test)]

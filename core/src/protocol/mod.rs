@@ -5,29 +5,37 @@ pub mod ftp;
 pub mod imap;
 mod implicit;
 pub mod irc;
+pub mod ldap;
 mod lines;
 #[cfg(feature = "alloc")]
 mod machines;
 pub mod managesieve;
+pub mod mysql;
 pub mod nntp;
 #[cfg(test)]
 mod play;
 pub mod pop3;
+pub mod postgresql;
 pub mod smtp;
+pub mod telnet;
 
 pub use acap::ACAP;
 pub use ftp::FTP;
 pub use imap::IMAP;
 pub use implicit::Implicit;
 pub use irc::IRC;
+pub use ldap::LDAP;
 #[cfg(feature = "alloc")]
 pub(crate) use machines::Machines;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, ServerMachine};
 pub use managesieve::MANAGESIEVE;
+pub use mysql::MYSQL;
 pub use nntp::{NNSP, NNTP};
 pub use pop3::POP3;
+pub use postgresql::POSTGRESQL;
 pub use smtp::{LMTP, SMTP};
+pub use telnet::TELNET;
 
 /// One protocol, as the world knows it. Its name tells it from the others.
 #[derive(Debug)]
@@ -120,8 +128,22 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] =
-    &[&SMTP, &LMTP, &IMAP, &POP3, &ACAP, &NNTP, &NNSP, &IRC, &FTP, &MANAGESIEVE];
+pub static TABLE: &[&Row] = &[
+    &SMTP,
+    &LMTP,
+    &IMAP,
+    &POP3,
+    &ACAP,
+    &NNTP,
+    &NNSP,
+    &IRC,
+    &FTP,
+    &LDAP,
+    &MANAGESIEVE,
+    &POSTGRESQL,
+    &MYSQL,
+    &TELNET,
+];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,12 +4,15 @@
 //! ([`RecvBuf<Clear>`], [`RecvBuf<Cipher>`], [`Decrypted`]); nothing turns one into another but
 //! the hand-over and the TLS layer.
 
+pub(crate) mod ber;
 mod buffer;
 mod line;
 mod literal;
 mod multiline;
+pub(crate) mod packet;
 mod reply;
 mod tagged;
+pub(crate) mod telnet;
 
 #[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;

@@ -264,8 +264,9 @@ fn bounds<S: Role>(subject: &Subject<S>) -> usize {
             flood(said, vec![octet; max.max(16) * 2], usize::MAX);
         }
         for frame in &frames {
-            // Read as they are answered, so that nobody seems to speak out of turn.
-            flood(said, frame.repeat(MANY), frame.len());
+            // Read as they are answered, so that nobody seems to speak out of turn. Short ones may
+            // join into one that is longer: then they are to be more than that holds.
+            flood(said, frame.repeat(MANY.max(max)), frame.len());
         }
     }
     runs

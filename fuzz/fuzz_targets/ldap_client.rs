@@ -1,0 +1,3 @@
+//! Fuzzes the client of `ldap`.
+#![no_main]
+starttls_fuzz::target!(Client, "ldap");

@@ -1,0 +1,3 @@
+//! Fuzzes the server of `ldap`.
+#![no_main]
+starttls_fuzz::target!(Server, "ldap");

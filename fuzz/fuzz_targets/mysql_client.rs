@@ -1,0 +1,3 @@
+//! Fuzzes the client of `mysql`.
+#![no_main]
+starttls_fuzz::target!(Client, "mysql");

@@ -1,0 +1,3 @@
+//! Fuzzes the server of `mysql`.
+#![no_main]
+starttls_fuzz::target!(Server, "mysql");

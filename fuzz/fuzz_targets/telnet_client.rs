@@ -1,0 +1,3 @@
+//! Fuzzes the client of `telnet`.
+#![no_main]
+starttls_fuzz::target!(Client, "telnet");

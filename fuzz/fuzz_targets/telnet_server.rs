@@ -1,0 +1,3 @@
+//! Fuzzes the server of `telnet`.
+#![no_main]
+starttls_fuzz::target!(Server, "telnet");
