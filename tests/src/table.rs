@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, smtp};
+use starttls::protocol::{self, Implicit, smtp, xmpp};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -70,6 +70,8 @@ impl Role for Server {
 }
 
 const LINES: (usize, usize) = (0, 1);
+const TAGS: (usize, usize) = (1, 0);
+const PEER: Option<&str> = Some("peer");
 const CLIENT: Option<&str> = Some("client");
 const SERVER: Option<&str> = Some("server");
 
@@ -77,6 +79,8 @@ const SERVER: Option<&str> = Some("server");
 static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "smtp", new: smtp_client, row: "smtp", named: CLIENT, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
     Entry { name: "lmtp", new: lmtp_client, row: "lmtp", named: CLIENT, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
+    Entry { name: "xmpp-client", new: xmpp_client_client, row: "xmpp-client", named: PEER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
+    Entry { name: "xmpp-server", new: xmpp_server_client, row: "xmpp-server", named: PEER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -84,6 +88,8 @@ static CLIENTS: &[Entry<Client>] = &[
 static SERVERS: &[Entry<Server>] = &[
     Entry { name: "smtp", new: smtp_server, row: "smtp", named: SERVER, dialogue: "smtp-rfc3207", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
     Entry { name: "lmtp", new: lmtp_server, row: "lmtp", named: SERVER, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
+    Entry { name: "xmpp-client", new: xmpp_client_server, row: "xmpp-client", named: SERVER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_request, shape: xmpp_tags },
+    Entry { name: "xmpp-server", new: xmpp_server_server, row: "xmpp-server", named: SERVER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_request, shape: xmpp_tags },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -103,6 +109,23 @@ fn smtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
 
 fn lmtp_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
     Ok(Box::new(smtp::Server::lmtp(setting.value("server"), setting.list("extensions"))?))
+}
+
+fn xmpp_client_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(xmpp::Client::to_server(setting.value("peer"))?))
+}
+
+fn xmpp_server_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    let (from, to) = (setting.value("client"), setting.value("peer"));
+    Ok(Box::new(xmpp::Client::server_to_server(from, to)?))
+}
+
+fn xmpp_client_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(xmpp::Server::to_client(setting.value("server"), *b"0123456789abcdef")?))
+}
+
+fn xmpp_server_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(xmpp::Server::server_to_server(setting.value("server"), *b"0123456789abcdef")?))
 }
 
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
@@ -125,6 +148,18 @@ fn smtp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
 
 fn smtp_request(last: &[u8], sent: &[u8]) -> bool {
     last.trim_ascii().eq_ignore_ascii_case(b"STARTTLS") && sent.ends_with(b"\r\n220 Go ahead\r\n")
+}
+
+fn xmpp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let tag = last.strip_prefix(b"</").or(last.strip_prefix(b"<")).unwrap_or_default();
+    let name = tag.split(|octet| b" \t\r\n/>".contains(octet)).next().unwrap_or_default();
+    let proceed = name == b"proceed" || name.ends_with(b":proceed");
+    proceed && sent.ends_with(b"'><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+}
+
+fn xmpp_request(last: &[u8], sent: &[u8]) -> bool {
+    let starttls = last.windows(8).any(|octets| octets == b"starttls") && last.ends_with(b">");
+    starttls && sent.ends_with(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
 }
 
 // What two peers' words have in common.
@@ -152,6 +187,27 @@ fn smtp_replies(octets: &[u8]) -> Vec<String> {
     replies
 }
 
+/// The elements that matter, whatever their prefix, and in the header who speaks to whom.
+fn xmpp_tags(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets).replace('"', "'").replace(" = ", "=");
+    let mut shape = Vec::new();
+    for tag in text.split('<').skip(1).filter(|tag| !tag.starts_with('/')) {
+        let words: Vec<&str> = tag.split([' ', '\r', '\n', '>']).collect();
+        let (_, name) = words[0].split_once(':').unwrap_or(("", words[0]));
+        let name = name.trim_end_matches('/');
+        let keys = ["from='", "to='", "version='", "xmlns='"];
+        let mut said: Vec<&str> = match name {
+            "stream" => words[1..].to_vec(),
+            "features" | "starttls" | "proceed" => Vec::new(),
+            _ => continue,
+        };
+        said.retain(|word| keys.iter().any(|key| word.starts_with(key)));
+        said.sort_unstable();
+        shape.push(format!("{name} {}", said.join(" ")));
+    }
+    shape
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +219,14 @@ mod tests {
         assert_eq!(ours, smtp_replies(b"220-y\r\n220 z\r\n250-q\r\n250-A\r\n250 B\r\n"));
         assert_ne!(ours, smtp_replies(b"220 x\r\n250-a\r\n250 B\r\n"));
         assert_ne!(ours, smtp_replies(b"220 x\r\n"));
+    }
+
+    #[test]
+    fn shapes_tell_streams_apart() {
+        let ours = xmpp_tags(b"<?xml version='1.0'?><a:stream to='x' from='y'><a:features/>");
+        assert_eq!(ours, ["stream from='y' to='x'", "features "]);
+        assert_eq!(ours, xmpp_tags(b"<stream\r\nfrom = \"y\" to='x' id='1'> <features><z/>"));
+        assert_ne!(ours, xmpp_tags(b"<stream to='x' from='z'><features/>"));
+        assert_ne!(ours, xmpp_tags(b"<stream to='x' from='y'>"));
     }
 }

@@ -4,11 +4,15 @@ mod implicit;
 #[cfg(feature = "alloc")]
 mod machines;
 pub mod smtp;
+#[cfg(test)]
+mod vectors;
+pub mod xmpp;
 
 pub use implicit::Implicit;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, Machines, ServerMachine};
 pub use smtp::{LMTP, SMTP};
+pub use xmpp::{XMPP_CLIENT, XMPP_SERVER};
 
 /// One protocol, as the world knows it. Its name tells it from the others.
 #[derive(Debug)]
@@ -71,7 +75,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &XMPP_CLIENT, &XMPP_SERVER];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 mod buffer;
 mod line;
 mod reply;
+pub(crate) mod xml;
 
 #[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;
