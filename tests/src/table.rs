@@ -3,7 +3,7 @@
 
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
-use starttls::protocol::{self, Implicit, smtp, xmpp};
+use starttls::protocol::{self, Implicit, http, smtp, xmpp};
 
 use crate::dialogue::{Setting, Speaker};
 
@@ -70,6 +70,7 @@ impl Role for Server {
 }
 
 const LINES: (usize, usize) = (0, 1);
+const HEADS: (usize, usize) = (0, 3);
 const TAGS: (usize, usize) = (1, 0);
 const PEER: Option<&str> = Some("peer");
 const CLIENT: Option<&str> = Some("client");
@@ -81,6 +82,7 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "lmtp", new: lmtp_client, row: "lmtp", named: CLIENT, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_go_ahead, shape: exact },
     Entry { name: "xmpp-client", new: xmpp_client_client, row: "xmpp-client", named: PEER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
     Entry { name: "xmpp-server", new: xmpp_server_client, row: "xmpp-server", named: PEER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
+    Entry { name: "http", new: http_client, row: "http", named: PEER, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: http_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -90,6 +92,7 @@ static SERVERS: &[Entry<Server>] = &[
     Entry { name: "lmtp", new: lmtp_server, row: "lmtp", named: SERVER, dialogue: "lmtp-rfc2033", residue: Residue::Forbid, max_frame: 2048, max_state: 64, again: LINES, go_ahead: smtp_request, shape: smtp_replies },
     Entry { name: "xmpp-client", new: xmpp_client_server, row: "xmpp-client", named: SERVER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_request, shape: xmpp_tags },
     Entry { name: "xmpp-server", new: xmpp_server_server, row: "xmpp-server", named: SERVER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_request, shape: xmpp_tags },
+    Entry { name: "http", new: http_server, row: "http", named: None, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 8192, max_state: 72, again: HEADS, go_ahead: http_request, shape: http_answer },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -128,6 +131,14 @@ fn xmpp_server_server(setting: &'static Setting) -> Result<Machine<Server>, Erro
     Ok(Box::new(xmpp::Server::server_to_server(setting.value("server"), *b"0123456789abcdef")?))
 }
 
+fn http_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(http::Client::new(setting.value("peer"))?))
+}
+
+fn http_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(http::Server::new()))
+}
+
 fn implicit_client(_: &'static Setting) -> Result<Machine<Client>, Error> {
     Ok(Box::new(Implicit::client(&protocol::SMTP)))
 }
@@ -160,6 +171,18 @@ fn xmpp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
 fn xmpp_request(last: &[u8], sent: &[u8]) -> bool {
     let starttls = last.windows(8).any(|octets| octets == b"starttls") && last.ends_with(b">");
     starttls && sent.ends_with(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+}
+
+fn http_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    last == b"\r\n" && sent.ends_with(b"\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n")
+}
+
+fn http_request(last: &[u8], sent: &[u8]) -> bool {
+    let request = String::from_utf8_lossy(last).to_ascii_lowercase();
+    let asks = |text: &str| request.contains(text);
+    let (_, answer) = sent.split_at(sent.len().saturating_sub(85));
+    let go_ahead = answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n");
+    go_ahead && asks("upgrade") && asks("tls/1.") && asks("host") && asks("connection")
 }
 
 // What two peers' words have in common.
@@ -206,6 +229,14 @@ fn xmpp_tags(octets: &[u8]) -> Vec<String> {
         shape.push(format!("{name} {}", said.join(" ")));
     }
     shape
+}
+
+/// The first line, and whether it names TLS/1.0.
+fn http_answer(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets).into_owned();
+    let upgrade =
+        text.lines().any(|line| line.starts_with("Upgrade: ") && line.contains("TLS/1.0"));
+    text.lines().take(1).map(|line| format!("{line} {upgrade}")).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The protocols: one file each, and the table that names them all.
 
+pub mod http;
 mod implicit;
 #[cfg(feature = "alloc")]
 mod machines;
@@ -8,6 +9,7 @@ pub mod smtp;
 mod vectors;
 pub mod xmpp;
 
+pub use http::HTTP;
 pub use implicit::Implicit;
 #[cfg(feature = "alloc")]
 pub use machines::{ClientMachine, Machines, ServerMachine};
@@ -75,7 +77,7 @@ pub enum Mail {
 }
 
 /// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &XMPP_CLIENT, &XMPP_SERVER];
+pub static TABLE: &[&Row] = &[&SMTP, &LMTP, &XMPP_CLIENT, &XMPP_SERVER, &HTTP];
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! the hand-over and the TLS layer.
 
 mod buffer;
+pub(crate) mod head;
 mod line;
 mod reply;
 pub(crate) mod xml;
