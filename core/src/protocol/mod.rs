@@ -55,7 +55,7 @@ pub struct Names<'a> {
     pub peer: &'a str,
     /// A server's extension lines, where its protocol has them.
     pub extensions: &'a [&'a str],
-    /// Octets nobody can guess, for the tags and ids that some clients choose:
+    /// Octets nobody can guess, for the tags and ids that some protocols have chosen:
     /// [`Misuse::Randomness`](crate::error::Misuse::Randomness) where they are needed and missing.
     pub random: Option<[u8; 16]>,
 }

@@ -640,6 +640,18 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn a_server_needs_randomness() {
+        use crate::protocol::{Names, scheme};
+        for name in ["xmpp-client", "xmpp-server"] {
+            let (scheme, names) = (scheme(name).unwrap(), Names::new("localhost"));
+            assert_eq!(scheme.server(names).err(), Some(Misuse::Randomness.into()));
+            assert!(scheme.server(Names { random: Some(ID), ..names }).is_ok());
+            assert!(scheme.client(names).is_ok());
+        }
+    }
+
     #[test]
     fn machines_are_small() {
         assert!(size_of::<Client<'_>>() <= 128 && size_of::<Server<'_>>() <= 128);
