@@ -169,11 +169,12 @@ pub fn seeds<S: Role>(name: &str) -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for peer in peers {
         let octets = peer.concat();
-        let sizes: Option<Vec<u8>> =
-            peer.iter().map(|turn| u8::try_from(turn.len()).ok()).collect();
+        // A turn too long for one octet is several: between them, our side has nothing to say.
+        let sizes: Vec<u8> =
+            peer.iter().flat_map(|turn| turn.chunks(255)).map(|turn| turn.len() as u8).collect();
         for (flags, reads, outs, turns) in [
-            (0, &[][..], &[][..], sizes.as_deref().unwrap_or_default()),
-            (2, &[1], &[0, 9], sizes.as_deref().unwrap_or_default()),
+            (0, &[][..], &[][..], &sizes[..]),
+            (2, &[1], &[0, 9], &sizes[..]),
             (13, &[7, 200], &[60], &[]),
         ] {
             seeds.push(Input { flags, reads, outs, turns, octets: &octets }.encode());

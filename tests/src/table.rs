@@ -4,8 +4,8 @@
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
 use starttls::protocol::{
-    self, Implicit, acap, ftp, imap, irc, ldap, managesieve, mysql, nntp, pop3, postgresql, smtp,
-    telnet,
+    self, Implicit, acap, ftp, http, imap, irc, ldap, managesieve, mysql, nntp, pop3, postgresql,
+    smtp, telnet, xmpp,
 };
 
 use crate::dialogue::{Setting, Speaker};
@@ -79,6 +79,9 @@ const BER: (usize, usize) = (6, 0);
 const PACKET: (usize, usize) = (3, 0);
 /// IAC, command, option.
 const COMMAND: (usize, usize) = (3, 0);
+const HEADS: (usize, usize) = (0, 3);
+const TAGS: (usize, usize) = (1, 0);
+const PEER: Option<&str> = Some("peer");
 const CLIENT: Option<&str> = Some("client");
 const SERVER: Option<&str> = Some("server");
 
@@ -98,6 +101,9 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "postgresql", new: postgresql_client, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 1, max_state: 8, again: (0, 0), go_ahead: postgresql_go_ahead, shape: exact },
     Entry { name: "mysql", new: mysql_client, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Forbid, max_frame: 1024, max_state: 32, again: PACKET, go_ahead: mysql_greeting, shape: exact },
     Entry { name: "telnet", new: telnet_client, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_go_ahead, shape: exact },
+    Entry { name: "xmpp-client", new: xmpp_client_client, row: "xmpp-client", named: PEER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
+    Entry { name: "xmpp-server", new: xmpp_server_client, row: "xmpp-server", named: PEER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
+    Entry { name: "http", new: http_client, row: "http", named: PEER, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: http_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -117,6 +123,9 @@ static SERVERS: &[Entry<Server>] = &[
     Entry { name: "postgresql", new: postgresql_server, row: "postgresql", named: None, dialogue: "postgresql-15", residue: Residue::Forbid, max_frame: 8, max_state: 8, again: (0, 0), go_ahead: postgresql_request, shape: exact },
     Entry { name: "mysql", new: mysql_server, row: "mysql", named: None, dialogue: "mysql-mariadb", residue: Residue::Tls, max_frame: 36, max_state: 48, again: PACKET, go_ahead: mysql_request, shape: mysql_flag },
     Entry { name: "telnet", new: telnet_server, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_request, shape: exact },
+    Entry { name: "xmpp-client", new: xmpp_client_server, row: "xmpp-client", named: SERVER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_request, shape: xmpp_tags },
+    Entry { name: "xmpp-server", new: xmpp_server_server, row: "xmpp-server", named: SERVER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_request, shape: xmpp_tags },
+    Entry { name: "http", new: http_server, row: "http", named: None, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 8192, max_state: 72, again: HEADS, go_ahead: http_request, shape: http_answer },
     Entry { name: "implicit", new: implicit_server, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -535,6 +544,84 @@ fn mysql_flag(octets: &[u8]) -> Vec<String> {
     vec![format!("{sequence} {protocol} {ssl:?}")]
 }
 
+fn xmpp_client_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(xmpp::Client::to_server(setting.value("peer"))?))
+}
+
+fn xmpp_server_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    let (from, to) = (setting.value("client"), setting.value("peer"));
+    Ok(Box::new(xmpp::Client::server_to_server(from, to)?))
+}
+
+fn xmpp_client_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(xmpp::Server::to_client(setting.value("server"), *b"0123456789abcdef")?))
+}
+
+fn xmpp_server_server(setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(xmpp::Server::server_to_server(setting.value("server"), *b"0123456789abcdef")?))
+}
+
+fn http_client(setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    Ok(Box::new(http::Client::new(setting.value("peer"))?))
+}
+
+fn http_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
+    Ok(Box::new(http::Server::new()))
+}
+
+fn xmpp_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let tag = last.strip_prefix(b"</").or(last.strip_prefix(b"<")).unwrap_or_default();
+    let name = tag.split(|octet| b" \t\r\n/>".contains(octet)).next().unwrap_or_default();
+    let proceed = name == b"proceed" || name.ends_with(b":proceed");
+    proceed && sent.ends_with(b"'><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+}
+
+fn xmpp_request(last: &[u8], sent: &[u8]) -> bool {
+    let starttls = last.windows(8).any(|octets| octets == b"starttls") && last.ends_with(b">");
+    starttls && sent.ends_with(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+}
+
+fn http_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    last == b"\r\n" && sent.ends_with(b"\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n")
+}
+
+fn http_request(last: &[u8], sent: &[u8]) -> bool {
+    let request = String::from_utf8_lossy(last).to_ascii_lowercase();
+    let asks = |text: &str| request.contains(text);
+    let (_, answer) = sent.split_at(sent.len().saturating_sub(85));
+    let go_ahead = answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n");
+    go_ahead && asks("upgrade") && asks("tls/1.") && asks("host") && asks("connection")
+}
+
+/// The elements that matter, whatever their prefix, and in the header who speaks to whom.
+fn xmpp_tags(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets).replace('"', "'").replace(" = ", "=");
+    let mut shape = Vec::new();
+    for tag in text.split('<').skip(1).filter(|tag| !tag.starts_with('/')) {
+        let words: Vec<&str> = tag.split([' ', '\r', '\n', '>']).collect();
+        let (_, name) = words[0].split_once(':').unwrap_or(("", words[0]));
+        let name = name.trim_end_matches('/');
+        let keys = ["from='", "to='", "version='", "xmlns='"];
+        let mut said: Vec<&str> = match name {
+            "stream" => words[1..].to_vec(),
+            "features" | "starttls" | "proceed" => Vec::new(),
+            _ => continue,
+        };
+        said.retain(|word| keys.iter().any(|key| word.starts_with(key)));
+        said.sort_unstable();
+        shape.push(format!("{name} {}", said.join(" ")));
+    }
+    shape
+}
+
+/// The first line, and whether it names TLS/1.0.
+fn http_answer(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets).into_owned();
+    let upgrade =
+        text.lines().any(|line| line.starts_with("Upgrade: ") && line.contains("TLS/1.0"));
+    text.lines().take(1).map(|line| format!("{line} {upgrade}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -556,5 +643,14 @@ mod tests {
         assert_eq!(tagged_lines(b"* ACAP (B) (A \"x\")\r\n"), ["* ACAP /A \"x\")/B)"]);
         let ours = managesieve_lines(b"\"SIEVE\" \"a b\"\r\n\"SASL\" \"X\"\r\noK\r\n");
         assert_eq!(ours, ["\"SASL\"", "\"SIEVE\" \"a b\"", "OK"]);
+    }
+
+    #[test]
+    fn shapes_tell_streams_apart() {
+        let ours = xmpp_tags(b"<?xml version='1.0'?><a:stream to='x' from='y'><a:features/>");
+        assert_eq!(ours, ["stream from='y' to='x'", "features "]);
+        assert_eq!(ours, xmpp_tags(b"<stream\r\nfrom = \"y\" to='x' id='1'> <features><z/>"));
+        assert_ne!(ours, xmpp_tags(b"<stream to='x' from='z'><features/>"));
+        assert_ne!(ours, xmpp_tags(b"<stream to='x' from='y'>"));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod acap;
 pub mod ftp;
+pub mod http;
 pub mod imap;
 mod implicit;
 pub mod irc;
@@ -18,9 +19,13 @@ pub mod pop3;
 pub mod postgresql;
 pub mod smtp;
 pub mod telnet;
+#[cfg(test)]
+mod vectors;
+pub mod xmpp;
 
 pub use acap::ACAP;
 pub use ftp::FTP;
+pub use http::HTTP;
 pub use imap::IMAP;
 pub use implicit::Implicit;
 pub use irc::IRC;
@@ -36,6 +41,7 @@ pub use pop3::POP3;
 pub use postgresql::POSTGRESQL;
 pub use smtp::{LMTP, SMTP};
 pub use telnet::TELNET;
+pub use xmpp::{XMPP_CLIENT, XMPP_SERVER};
 
 /// One protocol, as the world knows it. Its name tells it from the others.
 #[derive(Debug)]
@@ -106,7 +112,7 @@ pub struct Names<'a> {
     pub peer: &'a str,
     /// A server's extension lines, where its protocol has them.
     pub extensions: &'a [&'a str],
-    /// Octets nobody can guess, for the tags and ids that some clients choose:
+    /// Octets nobody can guess, for the tags and ids that some protocols have chosen:
     /// [`Misuse::Randomness`](crate::error::Misuse::Randomness) where they are needed and missing.
     pub random: Option<[u8; 16]>,
 }
@@ -134,11 +140,14 @@ pub static TABLE: &[&Row] = &[
     &IMAP,
     &POP3,
     &ACAP,
+    &XMPP_CLIENT,
+    &XMPP_SERVER,
     &NNTP,
     &NNSP,
     &IRC,
     &FTP,
     &LDAP,
+    &HTTP,
     &MANAGESIEVE,
     &POSTGRESQL,
     &MYSQL,

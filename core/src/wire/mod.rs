@@ -6,6 +6,7 @@
 
 pub(crate) mod ber;
 mod buffer;
+pub(crate) mod head;
 mod line;
 mod literal;
 mod multiline;
@@ -13,6 +14,7 @@ pub(crate) mod packet;
 mod reply;
 mod tagged;
 pub(crate) mod telnet;
+pub(crate) mod xml;
 
 #[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;

@@ -1,0 +1,659 @@
+//! STARTTLS for XMPP (RFC 6120 §5), between client and server and between servers, both roles.
+//!
+//! ```text
+//! client   <stream> ──► <stream>, <features/> ──► <starttls/> ──► <proceed/> ──► TLS
+//!              │            │                         │
+//!              └────────────┴── <error>, </stream> ───┴──► <failure/> ──► refused, </stream>
+//!
+//! server   <stream> ──► <stream>, <features/> ──► <starttls/> ──► <proceed/> ──► TLS
+//!              │                                      └── </stream> or anything else ──► refused
+//!              └── no `to`, no version, another namespace ──► <error>, refused
+//! ```
+//!
+//! The client asks whether the features name STARTTLS or not, so that hiding it (CVE-2016-10027)
+//! ends in a refusal and never in plaintext. Neither the stream's id nor its features survive: open
+//! a new stream inside TLS, without closing this one (RFC 6120 §5.4.3.3). The name to verify there
+//! is the domain that was given here, never what DNS made of it (§13.7.2).
+
+mod stream;
+
+use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::negotiate::{self, Negotiate, Next};
+#[cfg(feature = "alloc")]
+use crate::protocol::Machines;
+use crate::protocol::{Row, smtp};
+use crate::wire::xml::{Form, Token, is_space, markup};
+use crate::wire::{Frame, MAX_LINE, Out};
+use stream::{Kind, SASL, Scope, Space, VERSION, header, version};
+
+const STARTTLS: &[u8] = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+const PROCEED: &[u8] = b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+const CLOSE: &[u8] = b"</stream:stream>";
+
+/// The most tags and texts read before TLS, each: what a server's features may come to.
+const MAX_FRAMES: u16 = 1000;
+
+/// The most tags and texts a client may send before `<starttls/>`.
+const MAX_COMMANDS: u16 = 128;
+
+/// The deepest element among the features.
+const MAX_DEPTH: u8 = 16;
+
+/// Client to server.
+pub static XMPP_CLIENT: Row = Row {
+    name: "xmpp-client",
+    aliases: &[],
+    port: 5222,
+    implicit: &[("xmpp-clients", 5223)],
+    alpn: Some("xmpp-client"),
+    specification: "RFC 6120",
+    mail: None,
+    #[cfg(feature = "alloc")]
+    machines: Machines {
+        client: |names| Ok(alloc::boxed::Box::new(Client::to_server(names.peer)?)),
+        server: |names| {
+            let id = names.random.ok_or(Misuse::Randomness)?;
+            Ok(alloc::boxed::Box::new(Server::to_client(names.own, id)?))
+        },
+    },
+};
+
+/// Server to server.
+pub static XMPP_SERVER: Row = Row {
+    name: "xmpp-server",
+    aliases: &[],
+    port: 5269,
+    implicit: &[("xmpp-servers", 5270)],
+    alpn: Some("xmpp-server"),
+    specification: "RFC 6120",
+    mail: None,
+    #[cfg(feature = "alloc")]
+    machines: Machines {
+        client: |names| {
+            Ok(alloc::boxed::Box::new(Client::server_to_server(names.own, names.peer)?))
+        },
+        server: |names| {
+            let id = names.random.ok_or(Misuse::Randomness)?;
+            Ok(alloc::boxed::Box::new(Server::server_to_server(names.own, id)?))
+        },
+    },
+};
+
+/// A domain that can stand in an attribute as it is: visible ASCII (an internationalised one in its
+/// A-labels), 1 to 255 octets.
+fn check_domain(domain: &str) -> Result<(), Error> {
+    smtp::check_name(domain)?;
+    match domain.contains(['<', '>', '&', '\'', '"']) {
+        true => Err(Misuse::Name.into()),
+        false => Ok(()),
+    }
+}
+
+/// What comes next, white space aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    /// The XML declaration, or the stream's header.
+    First,
+    Header,
+    Features,
+    /// The end of the features, out of elements this many deep.
+    FeaturesEnd(u8),
+    Answer,
+    /// The end of an answer that is not written as an empty element.
+    ProceedEnd,
+    FailureEnd,
+    /// What a stream error is about.
+    Condition,
+    /// A client's request, whatever it is.
+    Element,
+    StarttlsEnd,
+}
+
+impl Expect {
+    /// What the stream's header binds, if this is where it stands.
+    fn opened(self, token: Token<'_>) -> Result<Option<Scope>, Error> {
+        match (self, token.form) {
+            (Self::First | Self::Header, Form::Start) => Scope::opened(token).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The client's side: the initiating entity, be it a client or a server.
+#[derive(Debug)]
+pub struct Client<'a> {
+    to: &'a str,
+    from: &'a str,
+    kind: Kind,
+    expect: Expect,
+    scope: Scope,
+    frames: u16,
+    plaintext: bool,
+}
+
+impl<'a> Client<'a> {
+    /// A client of the server for the domain `to`.
+    ///
+    /// # Errors
+    /// [`Misuse::Name`] if that is empty, over 255 octets, not visible ASCII, or holds one of
+    /// `<>&'"`.
+    pub fn to_server(to: &'a str) -> Result<Self, Error> {
+        // A client tells who it is inside TLS only (RFC 6120 §4.7.1).
+        Self::of(Kind::Client, to, to)
+    }
+
+    /// A server for the domain `from`, as the client of the server for the domain `to`.
+    ///
+    /// # Errors
+    /// As [`to_server`](Self::to_server), for either domain.
+    pub fn server_to_server(from: &'a str, to: &'a str) -> Result<Self, Error> {
+        Self::of(Kind::Server, from, to)
+    }
+
+    fn of(kind: Kind, from: &'a str, to: &'a str) -> Result<Self, Error> {
+        check_domain(from)?;
+        check_domain(to)?;
+        let (expect, scope) = (Expect::First, Scope::default());
+        Ok(Self { to, from, kind, expect, scope, frames: 0, plaintext: false })
+    }
+
+    fn ask(behind: &[u8], out: &mut Out<'_>) -> Result<(Expect, Next), Error> {
+        check_behind(behind)?;
+        out.put(&[STARTTLS])?;
+        Ok((Expect::Answer, Next::Frame))
+    }
+
+    /// `<failure/>`, which the end of the stream follows (RFC 6120 §5.4.2.2).
+    fn declined<T>(&self, behind: &[u8], out: &mut Out<'_>) -> Result<T, Error> {
+        let behind = if is_end(behind) { &[] } else { behind };
+        self.refused(Refusal::new(RefusalKind::Upgrade, 0), behind, out)
+    }
+
+    /// The end of the stream, for plaintext too (RFC 6120 §4.9.1.1).
+    fn ended<T>(&self, condition: &str, out: &mut Out<'_>) -> Result<T, Error> {
+        let temporary = matches!(condition, "reset" | "resource-constraint" | "system-shutdown");
+        let refusal = Refusal { temporary, ..Refusal::new(RefusalKind::Service, 0) };
+        self.refused(refusal, &[], out)
+    }
+
+    /// Refused: where the policy requires TLS, all that is left is to close the stream.
+    fn refused<T>(&self, why: Refusal, behind: &[u8], out: &mut Out<'_>) -> Result<T, Error> {
+        if self.plaintext {
+            check_behind(behind)?;
+        } else {
+            out.put(&[CLOSE])?;
+        }
+        Err(Error::PeerRefused(why))
+    }
+}
+
+impl Negotiate for Client<'_> {
+    type Side = negotiate::Client;
+
+    fn row(&self) -> &'static Row {
+        self.kind.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn allow_plaintext(&mut self) {
+        self.plaintext = true;
+    }
+
+    fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
+        header(self.kind, out)?;
+        out.put(&[b" to='", self.to.as_bytes(), b"'"])?;
+        // A client says who it is inside TLS only (RFC 6120 §4.7.1).
+        if self.kind == Kind::Server {
+            out.put(&[b" from='", self.from.as_bytes(), b"'"])?;
+        }
+        out.put(&[VERSION])?;
+        Ok(Next::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        markup(input, scanned, matches!(self.expect, Expect::FeaturesEnd(1..)))
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        use Expect::{
+            Answer, Condition, FailureEnd, Features, FeaturesEnd, First, Header, ProceedEnd,
+        };
+        use Form::{Declaration, Empty, End, Start, Text};
+        use Space::{Streams, Tls};
+
+        if self.frames == MAX_FRAMES {
+            return Err(Misbehaviour::TooManyFrames.into());
+        }
+        let token = Token::parse(frame)?;
+        let opened = self.expect.opened(token)?;
+        let space = opened.as_ref().unwrap_or(&self.scope).space(token);
+        let (expect, next) = match (self.expect, token.form, (space, token.name.local)) {
+            (First, Declaration | Text, _) => (Header, Next::Frame),
+            (First | Header, Start, (Streams, "stream")) if version(token)? > 0 => {
+                (Features, Next::Frame)
+            }
+            // Without a version there are neither features nor STARTTLS (RFC 6120 §4.7.5).
+            (First | Header, Start, (Streams, "stream")) => {
+                self.refused(Refusal::new(RefusalKind::NotOffered, 0), behind, out)?
+            }
+            (expect, Text, _) => (expect, Next::Frame),
+
+            (Features, Start, (Streams, "features")) => (FeaturesEnd(0), Next::Frame),
+            (Features, Empty, (Streams, "features")) => Self::ask(behind, out)?,
+            (FeaturesEnd(MAX_DEPTH), Start, _) => return Err(Misbehaviour::TooManyFrames.into()),
+            (FeaturesEnd(depth), Start, _) => (FeaturesEnd(depth + 1), Next::Frame),
+            (FeaturesEnd(depth), Empty, _) => (FeaturesEnd(depth), Next::Frame),
+            (FeaturesEnd(depth @ 1..), End, _) => (FeaturesEnd(depth - 1), Next::Frame),
+            (FeaturesEnd(0), End, (_, "features")) => Self::ask(behind, out)?,
+
+            (Answer, Empty, (Tls, "proceed")) => (Answer, Next::Tls),
+            (Answer, Start, (Tls, "proceed")) => (ProceedEnd, Next::Frame),
+            (ProceedEnd, End, (_, "proceed")) => (Answer, Next::Tls),
+            (Answer, Empty, (Tls, "failure")) => self.declined(behind, out)?,
+            (Answer, Start, (Tls, "failure")) => (FailureEnd, Next::Frame),
+            (FailureEnd, End, (_, "failure")) => self.declined(behind, out)?,
+
+            (Features | Answer, Start, (Streams, "error")) => (Condition, Next::Frame),
+            (Condition, Start | Empty, (_, condition)) => self.ended(condition, out)?,
+            (Features | Answer, End, (Streams, "stream")) => self.ended("", out)?,
+
+            (Features, Start | Empty, (Tls, _)) => return Err(Misbehaviour::Unsolicited.into()),
+            (Features | Answer, Start | Empty, _) => {
+                return Err(Misbehaviour::UnexpectedReply(0).into());
+            }
+            _ => return Err(Misbehaviour::Malformed.into()),
+        };
+        (self.expect, self.frames) = (expect, self.frames + 1);
+        if let Some(scope) = opened {
+            self.scope = scope;
+        }
+        Ok(next)
+    }
+}
+
+/// The server's side: the receiving entity.
+#[derive(Debug)]
+pub struct Server<'a> {
+    name: &'a str,
+    id: [u8; 16],
+    kind: Kind,
+    expect: Expect,
+    scope: Scope,
+    frames: u16,
+    plaintext: bool,
+}
+
+impl<'a> Server<'a> {
+    /// A server for clients, of the domain `name`, whatever domain a client is looking for. The
+    /// stream's id is made of `id`, which nobody can guess (RFC 6120 §4.7.3).
+    ///
+    /// # Errors
+    /// [`Misuse::Name`] as for [`Client::to_server`].
+    pub fn to_client(name: &'a str, id: [u8; 16]) -> Result<Self, Error> {
+        Self::of(Kind::Client, name, id)
+    }
+
+    /// The same for other servers.
+    ///
+    /// # Errors
+    /// As [`to_client`](Self::to_client).
+    pub fn server_to_server(name: &'a str, id: [u8; 16]) -> Result<Self, Error> {
+        Self::of(Kind::Server, name, id)
+    }
+
+    fn of(kind: Kind, name: &'a str, id: [u8; 16]) -> Result<Self, Error> {
+        check_domain(name)?;
+        let (expect, scope) = (Expect::First, Scope::default());
+        Ok(Self { name, id, kind, expect, scope, frames: 0, plaintext: false })
+    }
+
+    /// What is wrong with a client's header, as RFC 6120 §4.9.3 calls it.
+    fn fault(&self, header: Token<'_>, space: Space) -> Result<Option<&'static str>, Error> {
+        let content = header.value("", "xmlns");
+        let content_fits = content == Some(self.kind.content()) || header.name.prefix.is_empty();
+        Ok(if space != Space::Streams || !content_fits {
+            Some("invalid-namespace")
+        } else if header.value("", "to").is_none_or(str::is_empty) {
+            Some("improper-addressing")
+        } else if version(header)? == 0 {
+            Some("unsupported-version")
+        } else {
+            None
+        })
+    }
+
+    /// The header of the stream the other way, to whoever the client says it is (§4.7.2).
+    fn open(&self, theirs: Token<'_>, out: &mut Out<'_>) -> Result<(), Error> {
+        header(self.kind, out)?;
+        out.put(&[b" from='", self.name.as_bytes(), b"' id='"])?;
+        for octet in self.id {
+            let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+            out.put(&[&[digit(octet >> 4), digit(octet & 15)]])?;
+        }
+        out.put(&[b"'"])?;
+        if let Some(from) = theirs.attributes().find(|one| one.name.is("", "from")) {
+            let bare = from.value.split('/').next().unwrap_or_default();
+            let quote = [from.quote as u8];
+            out.put(&[b" to=", &quote, bare.as_bytes(), &quote])?;
+        }
+        out.put(&[b" xml:lang='en'", VERSION])
+    }
+
+    fn features(&self, out: &mut Out<'_>) -> Result<(), Error> {
+        let starttls: &[u8] = match self.plaintext {
+            true => STARTTLS,
+            false => b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>",
+        };
+        out.put(&[b"<stream:features>", starttls, b"</stream:features>"])
+    }
+
+    /// Closes the stream behind `last` words.
+    fn goodbye<T>(last: &[&[u8]], out: &mut Out<'_>) -> Result<T, Error> {
+        out.put(last)?;
+        out.put(&[CLOSE])?;
+        Err(NOT_ASKED)
+    }
+
+    /// A stream error, unless plaintext is allowed: then what came is the application's.
+    fn refused<T>(&self, condition: &str, out: &mut Out<'_>) -> Result<T, Error> {
+        if self.plaintext {
+            return Err(NOT_ASKED);
+        }
+        let streams: &[u8] = b" xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+        Self::goodbye(&[b"<stream:error><", condition.as_bytes(), streams], out)
+    }
+}
+
+const NOT_ASKED: Error = Error::PeerRefused(Refusal::new(RefusalKind::NotAsked, 0));
+
+impl Negotiate for Server<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        self.kind.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn allow_plaintext(&mut self) {
+        self.plaintext = true;
+    }
+
+    fn start(&mut self, _: &mut Out<'_>) -> Result<Next, Error> {
+        Ok(Next::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        markup(input, scanned, false)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        use Expect::{Element, First, Header, StarttlsEnd};
+        use Form::{Declaration, Empty, End, Start, Text};
+        use Space::{Sasl, Streams, Tls};
+
+        if self.frames == MAX_COMMANDS {
+            return Err(Misbehaviour::TooManyFrames.into());
+        }
+        let token = Token::parse(frame)?;
+        let opened = self.expect.opened(token)?;
+        let space = opened.as_ref().unwrap_or(&self.scope).space(token);
+        let (expect, next) = match (self.expect, token.form, (space, token.name.local)) {
+            (First, Declaration | Text, _) => (Header, Next::Frame),
+            (First | Header, Start, (_, "stream")) => match self.fault(token, space)? {
+                None => {
+                    self.open(token, out)?;
+                    self.features(out)?;
+                    (Element, Next::Frame)
+                }
+                Some(condition) if self.plaintext => self.refused(condition, out)?,
+                Some(condition) => {
+                    // An error is said in a stream, too (RFC 6120 §4.9.1.2).
+                    self.open(token, out)?;
+                    self.refused(condition, out)?
+                }
+            },
+            (expect, Text, _) => (expect, Next::Frame),
+
+            (Element, Start, (Tls, "starttls")) => (StarttlsEnd, Next::Frame),
+            (Element, Empty, (Tls, "starttls")) | (StarttlsEnd, End, (_, "starttls")) => {
+                out.put(&[PROCEED])?;
+                (Element, Next::Tls)
+            }
+            (Element, End, (Streams, "stream")) => Self::goodbye(&[], out)?,
+            // RFC 6120 §6.5.4.
+            (Element, Start | Empty, (Sasl, "auth")) if !self.plaintext => {
+                let sasl = SASL.as_bytes();
+                Self::goodbye(
+                    &[b"<failure xmlns='", sasl, b"'><encryption-required/></failure>"],
+                    out,
+                )?
+            }
+            (Element, Start | Empty, _) => self.refused("policy-violation", out)?,
+            _ => return Err(Misbehaviour::Malformed.into()),
+        };
+        (self.expect, self.frames) = (expect, self.frames + 1);
+        if let Some(scope) = opened {
+            self.scope = scope;
+        }
+        Ok(next)
+    }
+}
+
+/// White space may stand between any two elements; an answer may not, before the question.
+fn check_behind(behind: &[u8]) -> Result<(), Error> {
+    match behind.iter().all(|&octet| is_space(octet.into())) {
+        true => Ok(()),
+        false => Err(Misbehaviour::Unsolicited.into()),
+    }
+}
+
+/// Whether this is nothing but an end tag, or the front of one.
+fn is_end(behind: &[u8]) -> bool {
+    let behind = behind.trim_ascii();
+    let end = behind == b"<" || behind.starts_with(b"</");
+    end && !behind.strip_suffix(b">").unwrap_or(behind).contains(&b'>')
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::negotiate::{AllowPlaintext, Negotiation};
+    use crate::protocol::vectors::play;
+
+    const ID: [u8; 16] = *b"\x00\x09\x0a\x0f\x10\x9a\xa9\xff01234567";
+    const HEADER: &str = "<stream:stream xmlns='jabber:client' \
+        xmlns:stream='http://etherx.jabber.org/streams' from='localhost' version='1.0'>";
+    const FEATURES: &str =
+        "<stream:features><a><b/>text</a><starttls xmlns='x'></starttls></stream:features>";
+    const OPENED: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+        xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>";
+    const ASKED: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+        xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>\
+        <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+
+    #[track_caller]
+    fn client(input: &[&str], sent: &str, end: Result<(), Error>) {
+        let machine = Client::to_server("localhost").unwrap();
+        assert_eq!(play(Negotiation::new(machine), input), (sent.into(), end));
+    }
+
+    #[track_caller]
+    fn opportunist(input: &[&str], sent: &str, end: Result<(), Error>) {
+        let machine = Client::to_server("localhost").unwrap();
+        let negotiation = Negotiation::or_plaintext(machine, AllowPlaintext);
+        assert_eq!(play(negotiation, input), (sent.into(), end));
+    }
+
+    fn refused(kind: RefusalKind) -> Result<(), Error> {
+        Err(Error::PeerRefused(Refusal::new(kind, 0)))
+    }
+
+    #[test]
+    fn client_reaches_tls() {
+        let proceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+        client(&[HEADER, FEATURES, proceed], ASKED, Ok(()));
+        client(&[HEADER, "\n<stream:features/>\n", "\n", proceed], ASKED, Ok(()));
+        let long = proceed.replace("/>", "> </proceed>");
+        client(&["<?xml version='1.0'?>\n", HEADER, FEATURES, &long], ASKED, Ok(()));
+        let prefixed = "<t:proceed xmlns:t=\"urn:ietf:params:xml:ns:xmpp-tls\"></t:proceed>";
+        client(&[HEADER, FEATURES, prefixed], ASKED, Ok(()));
+        let header = HEADER
+            .replace("version", "xmlns:t='urn:ietf:params:xml:ns:xmpp-tls' version")
+            .replace("stream:", "s:")
+            .replace("xmlns:stream", "xmlns:s");
+        client(&[&header, "<s:features></s:features>", "<t:proceed/>"], ASKED, Ok(()));
+        let bare = "<stream xmlns='http://etherx.jabber.org/streams' version='1.0'>";
+        client(&[bare, "<features></features>", proceed], ASKED, Ok(()));
+    }
+
+    #[test]
+    fn client_refusals_are_typed() {
+        let failure = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+        let closed = format!("{ASKED}</stream:stream>");
+        client(&[HEADER, FEATURES, failure], &closed, refused(RefusalKind::Upgrade));
+        let (both, faked) =
+            (format!("{failure}</stream:stream> "), format!("{failure}</a><message/>"));
+        opportunist(&[HEADER, FEATURES, failure], ASKED, refused(RefusalKind::Upgrade));
+        opportunist(&[HEADER, FEATURES, &both], ASKED, refused(RefusalKind::Upgrade));
+        let half = format!("{failure}<");
+        opportunist(&[HEADER, FEATURES, &half], ASKED, refused(RefusalKind::Upgrade));
+        let unsolicited = Err(Misbehaviour::Unsolicited.into());
+        opportunist(&[HEADER, FEATURES, &faked], ASKED, unsolicited);
+    }
+
+    #[test]
+    fn client_reads_stream_errors() {
+        for (condition, temporary) in [
+            ("reset", true),
+            ("resource-constraint", true),
+            ("system-shutdown", true),
+            ("host-unknown", false),
+        ] {
+            let error = format!("<stream:error><{condition} xmlns='x'/></stream:error>");
+            let why = Refusal { temporary, ..Refusal::new(RefusalKind::Service, 0) };
+            let closed = format!("{OPENED}</stream:stream>");
+            client(&[HEADER, &error], &closed, Err(Error::PeerRefused(why)));
+            opportunist(&[HEADER, &error], OPENED, Err(Error::PeerRefused(why)));
+        }
+    }
+
+    #[test]
+    fn client_compares_versions() {
+        for (version, end) in [
+            ("1.0", Err(Error::Closed)),
+            ("01.00", Err(Error::Closed)),
+            ("2.7", Err(Error::Closed)),
+            ("0.9", refused(RefusalKind::NotOffered)),
+            ("1", Err(Misbehaviour::Malformed.into())),
+            ("1.", Err(Misbehaviour::Malformed.into())),
+            ("+1.0", Err(Misbehaviour::Malformed.into())),
+            ("99999.0", Err(Misbehaviour::Malformed.into())),
+        ] {
+            let header = HEADER.replace("'1.0'", &format!("'{version}'"));
+            opportunist(&[&header], OPENED, end);
+        }
+        opportunist(
+            &[&HEADER.replace("version='1.0'", "")],
+            OPENED,
+            refused(RefusalKind::NotOffered),
+        );
+    }
+
+    const GREETING: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+        xmlns:stream='http://etherx.jabber.org/streams' from='localhost' \
+        id='00090a0f109aa9ff3031323334353637' xml:lang='en' version='1.0'>";
+    const REQUIRED: &str = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>\
+        <required/></starttls></stream:features>";
+
+    #[track_caller]
+    fn server(input: &[&str], sent: &str, end: Result<(), Error>) {
+        let machine = Server::to_client("localhost", ID).unwrap();
+        assert_eq!(play(Negotiation::new(machine), input), (sent.into(), end));
+    }
+
+    #[test]
+    fn server_reaches_tls() {
+        let starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+        let sent =
+            format!("{GREETING}{REQUIRED}<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+        server(&[OPENED, starttls], &sent, Ok(()));
+        let long = starttls.replace("/>", "> </starttls>");
+        server(&["\n", OPENED.trim_start_matches("<?xml version='1.0'?>"), &long], &sent, Ok(()));
+        let echo = sent.replace(" xml:lang", " to=\"a'b@c\" xml:lang");
+        let header = OPENED.replace(" to=", " from=\"a'b@c/d\" to=");
+        server(&[&header, starttls], &echo, Ok(()));
+    }
+
+    #[test]
+    fn server_says_what_is_wrong() {
+        let error = |condition: &str| {
+            format!(
+                "<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+                 </stream:error></stream:stream>"
+            )
+        };
+        for (there, instead, condition) in [
+            ("jabber:client", "jabber:server", "invalid-namespace"),
+            ("etherx.jabber.org", "example.org", "invalid-namespace"),
+            (" to='localhost'", "", "improper-addressing"),
+            (" to='localhost'", " to=''", "improper-addressing"),
+            (" version='1.0'>", ">", "unsupported-version"),
+            (" version='1.0'>", " version='0.9'>", "unsupported-version"),
+        ] {
+            let header = OPENED.replace(there, instead);
+            let sent = format!("{GREETING}{}", error(condition));
+            server(&[&header], &sent, refused(RefusalKind::NotAsked));
+            let machine = Server::to_client("localhost", ID).unwrap();
+            let negotiation = Negotiation::or_plaintext(machine, AllowPlaintext);
+            assert_eq!(play(negotiation, &[&header]), ("".into(), refused(RefusalKind::NotAsked)));
+        }
+        let sent = format!("{GREETING}{REQUIRED}{}", error("policy-violation"));
+        server(&[OPENED, "<iq type='get' id='1'>"], &sent, refused(RefusalKind::NotAsked));
+        server(&[OPENED, "<starttls/>"], &sent, refused(RefusalKind::NotAsked));
+        let bye = format!("{GREETING}{REQUIRED}</stream:stream>");
+        server(&[OPENED, "</stream:stream>"], &bye, refused(RefusalKind::NotAsked));
+        let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>";
+        let sent = format!(
+            "{GREETING}{REQUIRED}<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+             <encryption-required/></failure></stream:stream>"
+        );
+        server(&[OPENED, auth], &sent, refused(RefusalKind::NotAsked));
+    }
+
+    #[test]
+    fn names_are_checked() {
+        for bad in ["", "a b", "a\0", "b\u{fc}cher.example", "a<", "a>", "a&", "a'", "a\""] {
+            let error = Some(Misuse::Name.into());
+            assert_eq!(Client::to_server(bad).err(), error, "{bad:?}");
+            assert_eq!(Client::server_to_server(bad, "a").err(), error, "{bad:?}");
+            assert_eq!(Client::server_to_server("a", bad).err(), error, "{bad:?}");
+            assert_eq!(Server::to_client(bad, ID).err(), error, "{bad:?}");
+            assert_eq!(Server::server_to_server(bad, ID).err(), error, "{bad:?}");
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn a_server_needs_randomness() {
+        use crate::protocol::{Names, scheme};
+        for name in ["xmpp-client", "xmpp-server"] {
+            let (scheme, names) = (scheme(name).unwrap(), Names::new("localhost"));
+            assert_eq!(scheme.server(names).err(), Some(Misuse::Randomness.into()));
+            assert!(scheme.server(Names { random: Some(ID), ..names }).is_ok());
+            assert!(scheme.client(names).is_ok());
+        }
+    }
+
+    #[test]
+    fn machines_are_small() {
+        assert!(size_of::<Client<'_>>() <= 128 && size_of::<Server<'_>>() <= 128);
+    }
+}

@@ -1,0 +1,3 @@
+//! Fuzzes the client of `http`.
+#![no_main]
+starttls_fuzz::target!(Client, "http");
