@@ -145,9 +145,9 @@ pub(crate) struct ClientArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArgs {
-    /// What this side calls itself, where the protocol wants a name
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
-    pub(crate) domain: String,
+    /// What this side calls itself or, where the protocol wants that, the service (XMPP, HTTP)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
     /// For the whole way to a working channel
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,

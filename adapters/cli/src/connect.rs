@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use starttls::negotiate::AllowPlaintext;
-use starttls::protocol::Names;
 use tokio::time::timeout;
 
 use crate::args::ConnectArgs;
 use crate::channel::{self, Open, Report};
 use crate::exit::{self, Failure, note};
+use crate::names::{names, verified};
 use crate::net;
 use crate::relay::{Limits, relay};
 use crate::tls;
@@ -43,13 +43,12 @@ async fn carry(args: &ConnectArgs, report: &mut Report) -> Result<(), Failure> {
 async fn open(args: &ConnectArgs) -> Result<Open, Failure> {
     let (client, target) = (&args.client, &args.target);
     let tls = tls::client(client)?;
-    let name = client.name.as_deref().unwrap_or(&target.host);
+    let domain = args.common.domain.as_deref();
+    let name = verified(target.scheme.row, client.name.as_deref(), domain, &target.host);
     tls::check_name(name)?;
-    // The machine outlives this call; a process makes one.
-    let own: &'static str = args.common.domain.clone().leak();
     let machine = target
         .scheme
-        .client(Names::new(own))
+        .client(names(domain, &target.host)?)
         .map_err(|error| Failure::session(error, None, None))?;
     let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Counts, Sink::Stderr));
     let plaintext = client.policy.allow_plaintext.then_some(AllowPlaintext);

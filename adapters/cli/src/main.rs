@@ -20,6 +20,7 @@ mod login;
 mod mailbox;
 mod manual;
 mod message;
+mod names;
 mod net;
 mod relay;
 mod send;

@@ -1,8 +1,7 @@
 //! `starttls send`: one message, and what became of it for each recipient.
 
 use serde_json::{Value, json};
-use starttls::error::Misuse;
-use starttls::protocol::{Mail, Names};
+use starttls::protocol::Mail;
 use starttls::submission::{Envelope, Feature, Outcome, Report, Require, Said, Submission};
 use tokio::time::{Instant, timeout_at};
 
@@ -11,6 +10,7 @@ use crate::channel::{Facts, Report as Channel};
 use crate::exit::{self, Failure, note};
 use crate::login::Login;
 use crate::message::Message;
+use crate::names::{names, own, random, verified};
 use crate::net::{self, Transport};
 use crate::submit::{self, Outgoing, Sent};
 use crate::text;
@@ -59,7 +59,8 @@ async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
     };
     let login = Login::read(&args.login)?;
     let tls = tls::client(&args.client)?;
-    let name = args.client.name.as_deref().unwrap_or(&target.host);
+    let domain = args.common.domain.as_deref();
+    let name = verified(target.scheme.row, args.client.name.as_deref(), domain, &target.host);
     tls::check_name(name)?;
     let message = match &args.message {
         Some(path) => Message::open(path).await?,
@@ -78,10 +79,7 @@ async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
     let submission = submission(args, mail, envelope, login.as_ref())
         .map_err(|error| Failure::session(error, None, None))?;
 
-    // The machine outlives this call; a process makes one.
-    let own: &'static str = args.common.domain.clone().leak();
-    let names = Names::new(own);
-    let machine = target.scheme.client(names);
+    let machine = target.scheme.client(names(domain, &target.host)?);
     let machine = machine.map_err(|error| Failure::session(error, None, None))?;
     let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Lines, Sink::Stderr));
     let machine = Traced::new(machine, trace.clone());
@@ -123,18 +121,13 @@ fn submission<'a>(
     envelope: Envelope<'a>,
     login: Option<&'a Login>,
 ) -> Result<Submission<'a>, starttls::Error> {
-    let mut submission = Submission::new(mail, &args.common.domain, args.server.scheme.implicit)?;
+    let mut submission =
+        Submission::new(mail, own(args.common.domain.as_deref()), args.server.scheme.implicit)?;
     if let Some(login) = login {
         submission.login(login.credentials(), &mut random)?;
     }
     submission.mail(envelope, true)?;
     Ok(submission)
-}
-
-/// Octets that nobody can guess.
-pub(crate) fn random(octets: &mut [u8]) -> Result<(), starttls::Error> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider.secure_random.fill(octets).map_err(|_| Misuse::Randomness.into())
 }
 
 fn sender(args: &SendArgs, message: &Message) -> Result<String, Failure> {

@@ -16,6 +16,7 @@ use crate::args::ServeArgs;
 use crate::channel::{self, Open, Report};
 use crate::connect::within;
 use crate::exit::{self, Failure, note};
+use crate::names::{names, random};
 use crate::net;
 use crate::relay::{Limits, relay};
 use crate::tls;
@@ -25,14 +26,13 @@ use crate::trace::{Inside, Role, Sink, Trace};
 struct Service {
     args: ServeArgs,
     tls: ServerTls,
-    own: &'static str,
+    names: Names<'static>,
 }
 
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     let tls = tls::server(&args.cert, &args.key)?;
-    // Machines outlive the calls that make them; a process has one name.
-    let own: &'static str = args.common.domain.clone().leak();
-    let service = Rc::new(Service { tls, own, args });
+    let names = names(args.common.domain.as_deref(), "")?;
+    let service = Rc::new(Service { tls, names, args });
     service.machine()?;
     let target = &service.args.target;
     let listener = net::listen(target).await.map_err(|failure| failure.at(target))?;
@@ -70,8 +70,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
 
 impl Service {
     fn machine(&self) -> Result<starttls::protocol::ServerMachine<'static>, Failure> {
-        let names = Names::new(self.own);
-        let machine = self.args.target.scheme.server(names);
+        let mut octets = [0; 16];
+        let fresh = random(&mut octets).map(|()| Some(octets));
+        let machine =
+            fresh.and_then(|random| self.args.target.scheme.server(Names { random, ..self.names }));
         machine.map_err(|error| Failure::session(error, None, None))
     }
 

@@ -35,6 +35,7 @@ pub static ACAP: Row = Row {
     implicit: &[],
     alpn: None,
     specification: "RFC 2595, RFC 2244",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

@@ -32,6 +32,7 @@ pub static FTP: Row = Row {
     implicit: &[("ftps", 990)],
     alpn: Some("ftp"),
     specification: "RFC 4217",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

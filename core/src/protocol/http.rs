@@ -48,6 +48,7 @@ pub static HTTP: Row = Row {
     implicit: &[("https", 443)],
     alpn: Some("http/1.1"),
     specification: "RFC 2817",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

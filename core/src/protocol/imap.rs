@@ -32,6 +32,7 @@ pub static IMAP: Row = Row {
     implicit: &[("imaps", 993)],
     alpn: Some("imap"),
     specification: "RFC 9051, RFC 2595",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

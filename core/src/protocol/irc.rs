@@ -37,6 +37,7 @@ pub static IRC: Row = Row {
     implicit: &[("ircs", 6697)],
     alpn: Some("irc"),
     specification: "IRCv3 tls",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

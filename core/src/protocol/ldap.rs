@@ -65,6 +65,7 @@ pub static LDAP: Row = Row {
     implicit: &[("ldaps", 636)],
     alpn: None,
     specification: "RFC 4511 §4.14",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

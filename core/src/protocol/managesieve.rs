@@ -33,6 +33,7 @@ pub static MANAGESIEVE: Row = Row {
     implicit: &[],
     alpn: Some("managesieve"),
     specification: "RFC 5804",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

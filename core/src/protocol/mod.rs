@@ -59,6 +59,9 @@ pub struct Row {
     pub alpn: Option<&'static str>,
     /// The specification of the upgrade.
     pub specification: &'static str,
+    /// The client says the service's domain before TLS, and that is what the certificate has to be
+    /// for, whatever the host is called (RFC 6120 §13.7.2).
+    pub by_domain: bool,
     /// What a submission client has to know.
     pub mail: Option<Mail>,
     /// Its machines, to be chosen at run time.
@@ -88,6 +91,7 @@ impl Row {
             implicit: &[],
             alpn,
             specification,
+            by_domain: false,
             mail: None,
             #[cfg(feature = "alloc")]
             machines: Machines::NONE,

@@ -32,6 +32,7 @@ pub static MYSQL: Row = Row {
     implicit: &[],
     alpn: None,
     specification: "MySQL protocol 10",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

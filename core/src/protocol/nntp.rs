@@ -31,6 +31,7 @@ pub static NNTP: Row = Row {
     implicit: &[("nntps", 563)],
     alpn: Some("nntp"),
     specification: "RFC 4642, RFC 8143",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {
@@ -47,6 +48,7 @@ pub static NNSP: Row = Row {
     implicit: &[],
     alpn: Some("nnsp"),
     specification: "RFC 4642, RFC 8143",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

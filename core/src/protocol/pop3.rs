@@ -31,6 +31,7 @@ pub static POP3: Row = Row {
     implicit: &[("pop3s", 995)],
     alpn: Some("pop3"),
     specification: "RFC 2595, RFC 2449",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

@@ -29,6 +29,7 @@ pub static POSTGRESQL: Row = Row {
     implicit: &[("postgresqls", 5432)],
     alpn: Some("postgresql"),
     specification: "PostgreSQL protocol 3.0",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

@@ -35,6 +35,7 @@ pub static SMTP: Row = Row {
     implicit: &[("smtps", 465), ("submissions", 465)],
     alpn: None,
     specification: "RFC 3207",
+    by_domain: false,
     mail: Some(Mail::Smtp),
     #[cfg(feature = "alloc")]
     machines: Machines {
@@ -51,6 +52,7 @@ pub static LMTP: Row = Row {
     implicit: &[],
     alpn: None,
     specification: "RFC 2033, RFC 3207",
+    by_domain: false,
     mail: Some(Mail::Lmtp),
     #[cfg(feature = "alloc")]
     machines: Machines {

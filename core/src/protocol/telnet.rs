@@ -28,6 +28,7 @@ pub static TELNET: Row = Row {
     implicit: &[("telnets", 992)],
     alpn: None,
     specification: "draft-altman-telnet-starttls-02",
+    by_domain: false,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {

@@ -47,6 +47,7 @@ pub static XMPP_CLIENT: Row = Row {
     implicit: &[("xmpp-clients", 5223)],
     alpn: Some("xmpp-client"),
     specification: "RFC 6120",
+    by_domain: true,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {
@@ -66,6 +67,7 @@ pub static XMPP_SERVER: Row = Row {
     implicit: &[("xmpp-servers", 5270)],
     alpn: Some("xmpp-server"),
     specification: "RFC 6120",
+    by_domain: true,
     mail: None,
     #[cfg(feature = "alloc")]
     machines: Machines {
