@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::version::{TLS12, TLS13};
+use starttls::protocol::TABLE;
 
 use crate::support::{
     Ended, Files, Serve, ended, finish, line, negotiate, peer, play, rest, run, spawn, starttls,
@@ -20,7 +21,11 @@ fn connect(files: &Files, options: &str, port: u16, input: &[u8]) -> Ended {
 fn every_scheme_reaches_an_echo() {
     let files = Files::new();
     let ca = files.path("ca.pem");
-    for proto in ["smtp", "lmtp", "smtps", "submission", "submissions"] {
+    let schemes = TABLE.iter().flat_map(|row| {
+        let others = row.aliases.iter().chain(row.implicit).map(|&(name, _)| name);
+        std::iter::once(row.name).chain(others)
+    });
+    for proto in schemes {
         let server = Serve::start(&files, proto, "--exec cat");
         let url = format!("{proto}://localhost:{}", server.port);
         let ended = run(&format!("connect --ca {ca} {url}"), b"hello\r\n");
