@@ -23,6 +23,7 @@
 //! ```
 
 mod ca;
+mod client;
 mod dovecot;
 mod leash;
 mod mailbox;
@@ -31,6 +32,7 @@ mod postfix;
 mod program;
 
 pub use ca::{Ca, Identity};
+pub use client::{Upgraded, taken_for_no_other};
 pub use dovecot::Dovecot;
 pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use ports::{free_port, wait_for_port};
