@@ -30,6 +30,7 @@ mod mailbox;
 mod ports;
 mod postfix;
 mod program;
+mod slapd;
 
 pub use ca::{Ca, Identity};
 pub use client::{Upgraded, taken_for_no_other};
@@ -38,6 +39,7 @@ pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
 pub use program::{OpenSsl, Program, Ran, Swaks};
+pub use slapd::Slapd;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
