@@ -78,6 +78,18 @@ impl Leash {
         }
     }
 
+    /// Waits until the server says that it is ready, which some do only after they listen.
+    pub(super) fn wait_for_log(&mut self, ready: &str) {
+        let deadline = Instant::now() + START;
+        while !self.log().contains(ready) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("{} ended at its start: {status}", self.name);
+            }
+            assert!(Instant::now() < deadline, "{}: did not say {ready:?} in time", self.name);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub(super) fn log(&self) -> String {
         let read = |log: &PathBuf| fs::read(log).unwrap_or_default();
         let all: Vec<u8> = self.logs.iter().flat_map(read).collect();

@@ -23,19 +23,27 @@
 //! ```
 
 mod ca;
+mod client;
 mod dovecot;
 mod leash;
 mod mailbox;
+mod mariadb;
 mod ports;
 mod postfix;
+mod postgresql;
 mod program;
+mod slapd;
 
 pub use ca::{Ca, Identity};
+pub use client::{Upgraded, taken_for_no_other};
 pub use dovecot::Dovecot;
 pub use mailbox::{Mailbox, sent_form, without_trace};
+pub use mariadb::MariaDb;
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
+pub use postgresql::PostgreSql;
 pub use program::{OpenSsl, Program, Ran, Swaks};
+pub use slapd::Slapd;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -97,14 +105,10 @@ fn need_root_and(package: &str, files: &[&str]) -> Result<(), Missing> {
 
 /// The user and group that own the delivered mail, made where they do not exist.
 fn mail_owner() -> (u32, u32) {
-    let id = |option| {
-        let ran = Command::new("id").args([option, "vmail"]).output().ok()?;
-        String::from_utf8(ran.stdout).ok()?.trim().parse().ok()
-    };
     // Two tests may come here at once; the slower useradd fails, and its user is there.
     for _ in 0..50 {
-        if let (Some(user), Some(group)) = (id("-u"), id("-g")) {
-            return (user, group);
+        if let Some(owner) = user("vmail") {
+            return owner;
         }
         let made = Command::new("useradd")
             .args(["--system", "--user-group", "--no-create-home"])
@@ -114,6 +118,15 @@ fn mail_owner() -> (u32, u32) {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     panic!("the user vmail can neither be found nor made");
+}
+
+/// A user and its group.
+fn user(name: &str) -> Option<(u32, u32)> {
+    let id = |option| {
+        let ran = Command::new("id").args([option, name]).output().ok()?;
+        String::from_utf8(ran.stdout).ok()?.trim().parse().ok()
+    };
+    id("-u").zip(id("-g"))
 }
 
 /// A temporary directory that servers which have given up root can enter.
