@@ -59,6 +59,19 @@ fn managesieve_greets_again_and_logs_in_inside_tls() {
 }
 
 #[test]
+fn dovecot_greets_first_inside_implicit_tls() {
+    let ca = Ca::new();
+    let Some(dovecot) = skip_or_fail(Dovecot::start(&ca)) else { return };
+    for (scheme, port, greeting) in
+        [("imaps", dovecot.imaps, "* OK [CAPABILITY "), ("pop3s", dovecot.pop3s, "+OK ")]
+    {
+        let line = Upgraded::new(scheme, port, &ca).line();
+        assert!(line.starts_with(greeting), "{line}");
+        taken_for_no_other(scheme, port, &ca);
+    }
+}
+
+#[test]
 fn dovecot_is_not_taken_for_another() {
     let ca = Ca::new();
     let Some(dovecot) = skip_or_fail(Dovecot::start(&ca)) else { return };
