@@ -29,6 +29,8 @@ mod mailbox;
 mod ports;
 mod postfix;
 mod program;
+mod prosody;
+mod upgraded;
 
 pub use ca::{Ca, Identity};
 pub use dovecot::Dovecot;
@@ -36,6 +38,8 @@ pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
 pub use program::{OpenSsl, Program, Ran, Swaks};
+pub use prosody::Prosody;
+pub use upgraded::Upgraded;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -93,6 +97,12 @@ fn need_root_and(package: &str, files: &[&str]) -> Result<(), Missing> {
         Ok(own) if own.uid() == 0 => Ok(()),
         _ => Err(Missing("root, under which the servers start".into())),
     }
+}
+
+/// The user and group that own a file of a package.
+fn owner_of(path: &str) -> (u32, u32) {
+    let owner = fs::metadata(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    (owner.uid(), owner.gid())
 }
 
 /// The user and group that own the delivered mail, made where they do not exist.
