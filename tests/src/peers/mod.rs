@@ -24,6 +24,7 @@
 
 mod ca;
 mod dovecot;
+mod inspircd;
 mod leash;
 mod mailbox;
 mod ports;
@@ -34,6 +35,7 @@ mod upgraded;
 
 pub use ca::{Ca, Identity};
 pub use dovecot::Dovecot;
+pub use inspircd::InspIrcd;
 pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
