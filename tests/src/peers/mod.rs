@@ -32,6 +32,7 @@ mod postfix;
 mod program;
 mod prosody;
 mod upgraded;
+mod vsftpd;
 
 pub use ca::{Ca, Identity};
 pub use dovecot::Dovecot;
@@ -42,6 +43,7 @@ pub use postfix::Postfix;
 pub use program::{OpenSsl, Program, Ran, Swaks};
 pub use prosody::Prosody;
 pub use upgraded::Upgraded;
+pub use vsftpd::Vsftpd;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
