@@ -23,6 +23,7 @@
 //! ```
 
 mod ca;
+mod cups;
 mod dovecot;
 mod inspircd;
 mod leash;
@@ -35,6 +36,7 @@ mod upgraded;
 mod vsftpd;
 
 pub use ca::{Ca, Identity};
+pub use cups::Cups;
 pub use dovecot::Dovecot;
 pub use inspircd::InspIrcd;
 pub use mailbox::{Mailbox, sent_form, without_trace};
