@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::args::ConnectArgs;
 use crate::channel::{self, Open, Report};
 use crate::exit::{self, Failure, note};
-use crate::names::{names, verified};
+use crate::names::{client_names, verified};
 use crate::net;
 use crate::relay::{Limits, relay};
 use crate::tls;
@@ -48,7 +48,7 @@ async fn open(args: &ConnectArgs) -> Result<Open, Failure> {
     tls::check_name(name)?;
     let machine = target
         .scheme
-        .client(names(domain, &target.host)?)
+        .client(client_names(target.scheme.row, domain, &target.host)?)
         .map_err(|error| Failure::session(error, None, None))?;
     let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Counts, Sink::Stderr));
     let plaintext = client.policy.allow_plaintext.then_some(AllowPlaintext);

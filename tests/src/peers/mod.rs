@@ -24,7 +24,10 @@
 
 mod ca;
 mod client;
+mod conversation;
+mod cups;
 mod dovecot;
+mod inspircd;
 mod leash;
 mod mailbox;
 mod mariadb;
@@ -32,18 +35,25 @@ mod ports;
 mod postfix;
 mod postgresql;
 mod program;
+mod prosody;
 mod slapd;
+mod vsftpd;
 
 pub use ca::{Ca, Identity};
 pub use client::{Upgraded, taken_for_no_other};
+pub use conversation::Conversation;
+pub use cups::Cups;
 pub use dovecot::Dovecot;
+pub use inspircd::InspIrcd;
 pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use mariadb::MariaDb;
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
 pub use postgresql::PostgreSql;
 pub use program::{OpenSsl, Program, Ran, Swaks};
+pub use prosody::Prosody;
 pub use slapd::Slapd;
+pub use vsftpd::Vsftpd;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -101,6 +111,12 @@ fn need_root_and(package: &str, files: &[&str]) -> Result<(), Missing> {
         Ok(own) if own.uid() == 0 => Ok(()),
         _ => Err(Missing("root, under which the servers start".into())),
     }
+}
+
+/// The user and group that own a file of a package.
+fn owner_of(path: &str) -> (u32, u32) {
+    let owner = fs::metadata(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    (owner.uid(), owner.gid())
 }
 
 /// The user and group that own the delivered mail, made where they do not exist.
