@@ -179,7 +179,7 @@ fn advice(error: Error) -> Option<&'static str> {
         Error::PeerRefused(refusal) if refusal.temporary => return None,
         Error::PeerRefused(refusal) => match refusal.kind {
             RefusalKind::NotOffered | RefusalKind::Upgrade => {
-                "nothing else was sent; if it has a port for implicit TLS, use that"
+                "nothing but the negotiation was sent; if it has a port for implicit TLS, use that"
             }
             _ => return None,
         },
