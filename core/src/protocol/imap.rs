@@ -356,7 +356,7 @@ impl Command {
 mod tests {
     use super::*;
     use crate::error::Misbehaviour::{Greeting, Malformed, Unsolicited};
-    use crate::protocol::play::check;
+    use crate::protocol::vectors::check;
 
     const RANDOM: [u8; 16] = [0xa0, 1, 0, 0, 0, 0, 0, 1, 0xa0, 2, 0, 0, 0, 0, 0, 2];
     const CAPABILITY: &str = "a001000000000001 CAPABILITY\r\n";

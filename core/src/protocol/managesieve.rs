@@ -328,7 +328,7 @@ fn is_quoted(text: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::error::Misbehaviour::{Malformed, Unsolicited};
-    use crate::protocol::play::check;
+    use crate::protocol::vectors::check;
 
     const HELLO: &str = "\"SIEVE\" \"fileinto\"\r\n\"STARTTLS\"\r\nOK\r\n";
     const ASKED: &str = "STARTTLS\r\n";

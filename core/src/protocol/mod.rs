@@ -13,8 +13,6 @@ mod machines;
 pub mod managesieve;
 pub mod mysql;
 pub mod nntp;
-#[cfg(test)]
-mod play;
 pub mod pop3;
 pub mod postgresql;
 pub mod smtp;

@@ -363,48 +363,16 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::negotiate::{AllowPlaintext, Negotiation, Status};
-    use crate::wire::{Clear, RecvBuf};
-
-    /// Feeds each of `input` once what it answers is awaited; what was sent, and the end.
-    fn play<M: Negotiate>(
-        mut negotiation: Negotiation<M>,
-        input: &[&str],
-        sent: &mut [u8],
-    ) -> (usize, Result<(), Error>) {
-        let (mut storage, mut out) = ([0; MAX_LINE], Out::new(sent));
-        let mut recv = RecvBuf::<Clear>::new(&mut storage);
-        let mut input = input.iter();
-        loop {
-            match negotiation.process(&mut recv, &mut out) {
-                Ok(Status::Progress) => {}
-                Ok(Status::NeedInput) => match input.next() {
-                    Some(piece) => assert_eq!(recv.fill(piece.as_bytes()), piece.len()),
-                    None => return (out.len(), Err(negotiation.close_received())),
-                },
-                Ok(Status::Ready) => {
-                    let end = negotiation.upgrade(recv).map(|_| ());
-                    return (out.len(), end);
-                }
-                Err(error) => return (out.len(), Err(error)),
-            }
-        }
-    }
+    use crate::protocol::vectors::check;
 
     #[track_caller]
     fn client(input: &[&str], sent: &str, end: Result<(), Error>) {
-        let mut buffer = [0; 512];
-        let machine = Client::new("client.example.org").unwrap();
-        let (n, got) = play(Negotiation::new(machine), input, &mut buffer);
-        assert_eq!((core::str::from_utf8(&buffer[..n]).unwrap(), got), (sent, end));
+        check(Client::new("client.example.org").unwrap(), false, input, sent, end);
     }
 
     #[track_caller]
     fn server(input: &[&str], sent: &str, end: Result<(), Error>) {
-        let mut buffer = [0; 512];
-        let machine = Server::new("mail.example.org", &["SIZE 1000"]).unwrap();
-        let (n, got) = play(Negotiation::new(machine), input, &mut buffer);
-        assert_eq!((core::str::from_utf8(&buffer[..n]).unwrap(), got), (sent, end));
+        check(Server::new("mail.example.org", &["SIZE 1000"]).unwrap(), false, input, sent, end);
     }
 
     fn refused(kind: RefusalKind, code: u16) -> Result<(), Error> {
@@ -458,12 +426,10 @@ mod tests {
 
     #[test]
     fn helo_is_for_plaintext_only() {
-        let mut buffer = [0; 512];
         let machine = Client::new("client.example.org").unwrap();
-        let negotiation = Negotiation::or_plaintext(machine, AllowPlaintext);
-        let (n, end) = play(negotiation, &["220 x\r\n", "502 x\r\n", "250 x\r\n"], &mut buffer);
-        assert_eq!(&buffer[..n], b"EHLO client.example.org\r\nHELO client.example.org\r\n");
-        assert_eq!(end, refused(RefusalKind::NotOffered, 250));
+        let sent = "EHLO client.example.org\r\nHELO client.example.org\r\n";
+        let end = refused(RefusalKind::NotOffered, 250);
+        check(machine, true, &["220 x\r\n", "502 x\r\n", "250 x\r\n"], sent, end);
     }
 
     const GREETING: &str = "220 mail.example.org ESMTP service ready\r\n";

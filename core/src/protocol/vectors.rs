@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 
 use crate::error::Error;
-use crate::negotiate::{Negotiate, Negotiation, Status};
+use crate::negotiate::{AllowPlaintext, Negotiate, Negotiation, Status};
 use crate::wire::{Clear, Out, RecvBuf};
 
 /// Feeds each of `input` once what it answers is awaited; what was sent, and the end.
@@ -27,4 +27,21 @@ pub(super) fn play<M: Negotiate>(
         }
     };
     (String::from_utf8(out.octets().to_vec()).unwrap(), end)
+}
+
+/// Plays the peer's `input` to `machine`, and compares what it sent and how it ended.
+#[track_caller]
+pub(super) fn check<M: Negotiate>(
+    machine: M,
+    plaintext: bool,
+    input: &[&str],
+    sent: &str,
+    end: Result<(), Error>,
+) {
+    let negotiation = match plaintext {
+        true => Negotiation::or_plaintext(machine, AllowPlaintext),
+        false => Negotiation::new(machine),
+    };
+    let (got, ended) = play(negotiation, input);
+    assert_eq!((&*got, ended), (sent, end));
 }
