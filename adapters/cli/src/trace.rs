@@ -102,7 +102,7 @@ impl Trace {
             (Spoken::Secret(_), true) => {}
             (Spoken::Secret(_), false) => {
                 // A line of its own, or the end of one.
-                state.said.extend_from_slice(b"***\n");
+                state.said.extend_from_slice(b"***\r\n");
                 shown.push_str(&inner("C", &std::mem::take(&mut state.said)));
             }
             (Spoken::Body(octets), _) => state.body += octets,
@@ -196,14 +196,13 @@ impl State {
 /// Adds to a line inside TLS, and shows it at its end.
 fn push(line: &mut Vec<u8>, octet: u8, mark: &str, shown: &mut String) {
     line.push(octet);
-    if octet == b'\n' || line.len() == MAX_SHOWN {
+    if line.ends_with(b"\r\n") || line.len() == MAX_SHOWN {
         shown.push_str(&inner(mark, &std::mem::take(line)));
     }
 }
 
 fn inner(mark: &str, line: &[u8]) -> String {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    format!("{mark}: {}\n", text::escape(line.strip_suffix(b"\r").unwrap_or(line)))
+    format!("{mark}: {}\n", text::escape(line.strip_suffix(b"\r\n").unwrap_or(line)))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -218,8 +217,7 @@ impl Side {
     }
 
     fn line(self, line: &[u8]) -> String {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = line.strip_suffix(b"\r\n").unwrap_or(line);
         let note = if self.untrusted { "    [plaintext, untrusted]" } else { "" };
         format!("{}: {}{note}\n", self.mark, text::escape(line))
     }
@@ -247,7 +245,8 @@ fn show(
     let (clear, cipher) = octets.split_at_checked(clear).unwrap_or((octets, &[]));
     for &octet in clear {
         way.line.push(octet);
-        if octet == b'\n' || way.line.len() == MAX_SHOWN {
+        // A lone LF is an octet like any other, above all in a binary protocol.
+        if way.line.ends_with(b"\r\n") || way.line.len() == MAX_SHOWN {
             shown.push_str(&flush(way, side));
         }
     }
