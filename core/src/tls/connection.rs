@@ -17,9 +17,10 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
 use super::failure::TlsFailure;
 use super::opportunistic::Recorder;
+use super::spill::Spill;
 use super::{Security, Version};
 use crate::error::{Error, TlsError};
-use crate::wire::{Decrypted, Out};
+use crate::wire::Decrypted;
 
 /// The most a record adds to its content: header, explicit nonce or content type, and tag.
 const RECORD_OVERHEAD: usize = 5 + 8 + 16;
@@ -28,41 +29,6 @@ const MAX_CONTENT: usize = 1 << 14;
 const HEADER: usize = 5;
 /// One more than the octets that either version allows behind a header (RFC 5246 §6.2.3).
 const MAX_PAYLOAD: usize = MAX_CONTENT + 2048;
-
-/// Output that found no room: handshake flights, alerts and key updates, never application data.
-#[derive(Debug, Default)]
-pub(crate) struct Spill {
-    octets: Vec<u8>,
-    drained: usize,
-}
-
-impl Spill {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.octets.is_empty()
-    }
-
-    /// Appends what `fill` writes into `length` octets.
-    pub(crate) fn append<E>(
-        &mut self,
-        length: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        let end = self.octets.len();
-        self.octets.resize(end + length, 0);
-        let written = self.octets.get_mut(end..).map_or(Ok(0), fill);
-        self.octets.truncate(end + written.as_ref().map_or(0, |&n| n.min(length)));
-        written.map(|_| ())
-    }
-
-    /// Moves as much as fits to `out`, and frees the memory once all of it did.
-    pub(crate) fn drain(&mut self, out: &mut Out<'_>) {
-        let waiting = self.octets.get(self.drained..).unwrap_or_default();
-        self.drained += out.put_some(waiting);
-        if self.drained == self.octets.len() {
-            *self = Self::default();
-        }
-    }
-}
 
 /// What a step led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,11 +13,13 @@ mod config;
 mod connection;
 mod failure;
 mod opportunistic;
+mod spill;
 
 pub(crate) use config::server_name;
 pub use config::{ClientTls, ServerTls};
-pub(crate) use connection::{Connection, Poll, Spill};
+pub(crate) use connection::{Connection, Poll};
 pub use failure::TlsFailure;
+pub(crate) use spill::Spill;
 
 use crate::error::TlsError;
 
