@@ -77,6 +77,8 @@ pub enum RefusalKind {
     NotOffered,
     /// The request to upgrade.
     Upgrade,
+    /// What a client asks right behind the hand-over, inside TLS.
+    Inside,
     /// Server side: the client went on, or left, without asking for the upgrade.
     NotAsked,
 }
@@ -213,6 +215,7 @@ impl fmt::Display for Refusal {
             RefusalKind::Service => "the server refuses service",
             RefusalKind::NotOffered => "the server does not offer TLS",
             RefusalKind::Upgrade => "the server refused to start TLS",
+            RefusalKind::Inside => "the server refused to go on inside TLS",
             RefusalKind::NotAsked => "the client did not ask for TLS",
         })?;
         match (self.code, self.temporary) {

@@ -23,6 +23,7 @@
 //! |---|---|---|
 //! | [`negotiate::Negotiation`] | the upgrade alone, with a TLS library of your own | nothing |
 //! | `session::Session` | negotiation, TLS through rustls and data as one machine | feature `rustls` |
+//! | [`inside::Opening`] | what a protocol says first inside TLS, up to a known state | nothing |
 //! | [`submission::Submission`] | what an SMTP client says inside TLS | nothing |
 //!
 //! The adapters `starttls-std` and `starttls-tokio` put a session over sockets.
@@ -91,6 +92,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod error;
+pub mod inside;
 #[cfg(all(feature = "std", feature = "rustls"))]
 pub mod io;
 pub mod negotiate;

@@ -13,6 +13,7 @@
 //! stick, and refuses octets that stand behind the frame that ends the negotiation.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::inside::Inside;
 use crate::protocol::Row;
 use crate::wire::{Cipher, Clear, Decrypted, Frame, Out, RecvBuf};
 
@@ -87,6 +88,21 @@ pub trait Negotiate {
         Residue::Forbid
     }
 
+    /// What is said first inside TLS, before the channel is the application's: nothing, but for a
+    /// machine that was [told what](Self::then). A session does that by itself, and reports
+    /// [`Established`](crate::inside) behind it.
+    fn inside(&mut self) -> Option<&mut (dyn Inside<Side = Self::Side> + '_)> {
+        None
+    }
+
+    /// This machine, and `inside` for what is said first inside TLS.
+    fn then<I: Inside<Side = Self::Side>>(self, inside: I) -> Then<Self, I>
+    where
+        Self: Sized,
+    {
+        Then { negotiate: self, inside }
+    }
+
     /// The policy lets the connection go on without TLS. A machine may then try what leads there,
     /// and says no goodbye when it is refused.
     fn allow_plaintext(&mut self) {}
@@ -113,28 +129,44 @@ pub trait Negotiate {
     fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error>;
 }
 
+/// Two machines: one for the negotiation, and one for what is said first inside TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Then<N, I> {
+    /// Up to the hand-over.
+    pub negotiate: N,
+    /// Behind it.
+    pub inside: I,
+}
+
 macro_rules! forward {
-    ($(#[$meta:meta])* [$($generics:tt)*] $type:ty, $side:ty) => {
+    (
+        $(#[$meta:meta])* [$($generics:tt)*] $type:ty, $side:ty,
+        [$($stars:tt)*] self $(.$field:ident)?, |$this:ident| $inside:expr
+    ) => {
         $(#[$meta])*
         impl<$($generics)*> Negotiate for $type {
             type Side = $side;
             fn row(&self) -> &'static Row {
-                (**self).row()
+                ($($stars)* self $(.$field)?).row()
             }
             fn max_frame(&self) -> usize {
-                (**self).max_frame()
+                ($($stars)* self $(.$field)?).max_frame()
             }
             fn residue(&self) -> Residue {
-                (**self).residue()
+                ($($stars)* self $(.$field)?).residue()
+            }
+            fn inside(&mut self) -> Option<&mut (dyn Inside<Side = Self::Side> + '_)> {
+                let $this = self;
+                $inside
             }
             fn allow_plaintext(&mut self) {
-                (**self).allow_plaintext();
+                ($($stars)* self $(.$field)?).allow_plaintext();
             }
             fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
-                (**self).start(out)
+                ($($stars)* self $(.$field)?).start(out)
             }
             fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
-                (**self).frame(input, scanned)
+                ($($stars)* self $(.$field)?).frame(input, scanned)
             }
             fn process(
                 &mut self,
@@ -142,14 +174,21 @@ macro_rules! forward {
                 behind: &[u8],
                 out: &mut Out<'_>,
             ) -> Result<Next, Error> {
-                (**self).process(frame, behind, out)
+                ($($stars)* self $(.$field)?).process(frame, behind, out)
             }
         }
     };
 }
 
-forward!([M: Negotiate + ?Sized] &mut M, M::Side);
-forward!(#[cfg(feature = "alloc")] [M: Negotiate + ?Sized] alloc::boxed::Box<M>, M::Side);
+forward!([M: Negotiate + ?Sized] &mut M, M::Side, [**] self, |this| (**this).inside());
+forward!(
+    #[cfg(feature = "alloc")] [M: Negotiate + ?Sized] alloc::boxed::Box<M>, M::Side,
+    [**] self, |this| (**this).inside()
+);
+forward!(
+    [N: Negotiate, I: Inside<Side = N::Side>] Then<N, I>, N::Side,
+    [] self.negotiate, |this| Some(&mut this.inside)
+);
 
 /// What [`Negotiation::process`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

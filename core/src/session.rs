@@ -4,6 +4,7 @@
 //! ```text
 //!              process            process                    close / peer's close_notify
 //!  negotiation ───────► handshake ───────► Established ═ read, write ═══════════════► Closed
+//!                           └► opening ─┘ where the machine has one (Negotiate::then)
 //!       │ refused, and plaintext is allowed
 //!       └────────────────────────────────► Plaintext ─ into_plaintext ─► a type of its own
 //! ```
@@ -19,11 +20,14 @@
 //! [`transmitted`]: Session::transmitted
 //! [`process`]: Session::process
 
+mod opening;
+
 use alloc::boxed::Box;
 use core::mem;
 
 use rustls_pki_types::ServerName;
 
+use self::opening::{Opening, Opens};
 use crate::error::{Error, Misuse, Refusal};
 use crate::negotiate::{AllowPlaintext, Client, Negotiate, Negotiation, Server, Status, Untrusted};
 use crate::storage::Storage;
@@ -89,6 +93,8 @@ pub struct Session<N, I, O> {
     output: O,
     queued: Stretch,
     spill: Spill,
+    /// What is said first inside TLS, while it is being said.
+    opening: Option<Box<Opening>>,
     end_of_transport: bool,
     error: Option<Error>,
 }
@@ -134,6 +140,7 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
             output,
             queued: Stretch::default(),
             spill: Spill::default(),
+            opening: None,
             end_of_transport: false,
             error: None,
         })
@@ -195,7 +202,7 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         let result = loop {
             let step = match &mut self.phase {
                 Phase::Negotiation(_) => self.negotiate(),
-                Phase::Tls(..) => self.tls().map(Some),
+                Phase::Tls(..) => self.tls(),
                 Phase::Over => Err(Misuse::Phase.into()),
             };
             match step {
@@ -278,30 +285,69 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         Ok(())
     }
 
-    fn tls(&mut self) -> Result<Event, Error> {
-        let Phase::Tls(tls, _) = &mut self.phase else { return Err(Misuse::Phase.into()) };
+    fn tls(&mut self) -> Result<Option<Event>, Error> {
+        let Phase::Tls(tls, machine) = &mut self.phase else { return Err(Misuse::Phase.into()) };
         let input = self.received.of_mut(self.input.octets_mut());
         let (consumed, poll) = tls.step(input, &mut self.spill);
         self.received.consume(consumed)?;
-        let (established, closed) = (tls.is_established(), tls.is_closed());
+        let (secured, closed) = (tls.is_established(), tls.is_closed());
+        if poll == Ok(Poll::Established)
+            && let Some(inside) = machine.inside()
+        {
+            self.opening = Some(Box::new(Opening::new(inside)));
+            return Ok(None);
+        }
         self.drain();
-        match poll? {
-            Poll::Established => Ok(Event::Established),
-            Poll::Data => Ok(Event::Data),
-            Poll::PeerClosed if !established => Err(Error::ClosedInHandshake),
+        let poll = poll?;
+        if self.opening.is_some() {
+            return self.open(poll);
+        }
+        Ok(Some(match poll {
+            Poll::Established => Event::Established,
+            Poll::Data => Event::Data,
+            Poll::PeerClosed if !secured => return Err(Error::ClosedInHandshake),
             Poll::PeerClosed if self.end_of_transport || closed && self.queued.is_empty() => {
-                Ok(Event::Closed)
+                Event::Closed
             }
-            Poll::PeerClosed => Ok(Event::PeerClosed),
-            Poll::NeedInput(_) if !established && !self.queued.is_empty() => Ok(Event::Transmit),
-            Poll::NeedInput(_) if self.end_of_transport && !established => {
-                Err(Error::ClosedInHandshake)
+            Poll::PeerClosed => Event::PeerClosed,
+            Poll::NeedInput(_) if !secured && !self.queued.is_empty() => Event::Transmit,
+            Poll::NeedInput(need) => self.need_input(need, secured)?,
+        }))
+    }
+
+    fn need_input(&self, need: usize, secured: bool) -> Result<Event, Error> {
+        match self.end_of_transport {
+            true if !secured => Err(Error::ClosedInHandshake),
+            true => Err(Error::Truncated),
+            false if need > self.input.octets().len() => Err(Misuse::BufferTooSmall(need).into()),
+            false => Ok(Event::NeedInput),
+        }
+    }
+
+    /// Goes on with what is said first inside TLS. An error there closes the channel properly.
+    fn open(&mut self, poll: Poll) -> Result<Option<Event>, Error> {
+        let (Phase::Tls(tls, machine), Some(opening)) = (&mut self.phase, &mut self.opening) else {
+            return Err(Misuse::Phase.into());
+        };
+        let Some(inside) = machine.inside() else { return Err(Misuse::Phase.into()) };
+        let input = self.received.of_mut(self.input.octets_mut());
+        let opens = opening.advance(inside, tls, input, &mut self.spill, poll);
+        let input = self.received.of_mut(self.input.octets_mut());
+        let room = self.queued.spare(self.output.octets_mut());
+        let written = opening.seal(tls, input, room, &mut self.spill)?;
+        self.queued.grow(written, self.output.octets().len())?;
+        match opens {
+            Ok(_) if !self.queued.is_empty() => Ok(Some(Event::Transmit)),
+            Ok(Opens::Progress) => Ok(None),
+            Ok(Opens::Ready) => {
+                self.opening = None;
+                Ok(Some(Event::Established))
             }
-            Poll::NeedInput(_) if self.end_of_transport => Err(Error::Truncated),
-            Poll::NeedInput(need) if need > self.input.octets().len() => {
-                Err(Misuse::BufferTooSmall(need).into())
+            Ok(Opens::NeedInput(need)) => self.need_input(need, true).map(Some),
+            Err(error) => {
+                self.close();
+                Err(error)
             }
-            Poll::NeedInput(_) => Ok(Event::NeedInput),
         }
     }
 
@@ -319,7 +365,7 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
     /// returned. `take` is not called when there is no [`Event::Data`].
     pub fn lend(&mut self, take: impl FnOnce(Decrypted<'_>) -> usize) -> usize {
         let Phase::Tls(tls, _) = &mut self.phase else { return 0 };
-        if !tls.has_data() {
+        if self.opening.is_some() || !tls.has_data() {
             return 0;
         }
         tls.lend(self.received.of_mut(self.input.octets_mut()), &mut self.spill, take)
@@ -333,7 +379,11 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
     /// [`Error::Tls`] if TLS failed. The end of the transport's reading half does not end writing.
     pub fn write(&mut self, data: &[u8]) -> Result<usize, Error> {
         let tls = match &mut self.phase {
-            Phase::Tls(tls, _) if tls.is_established() && !tls.is_closed() => tls,
+            Phase::Tls(tls, _)
+                if self.opening.is_none() && tls.is_established() && !tls.is_closed() =>
+            {
+                tls
+            }
             _ => return Err(Misuse::Phase.into()),
         };
         let input = self.received.of_mut(self.input.octets_mut());
@@ -392,7 +442,7 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
 
     /// Whether [`Event::Established`] was reported.
     pub fn is_established(&self) -> bool {
-        self.connection().is_some_and(|tls| tls.is_established())
+        self.opening.is_none() && self.connection().is_some_and(|tls| tls.is_established())
     }
 
     /// Whether the negotiation is over and what is received is TLS.
@@ -441,7 +491,7 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
 
     /// What is known of the peer, once the channel is up.
     pub fn security(&self) -> Option<Security> {
-        self.connection().filter(|tls| tls.is_established()).map(|tls| tls.security())
+        self.connection().filter(|_| self.is_established()).map(|tls| tls.security())
     }
 
     /// What the TLS library says of an [`Error::Tls`].

@@ -16,7 +16,9 @@
 //! Escapes are `\xNN`, `\r`, `\n`, `\t`, `\\`, and `\{2040*x}` for 2040 times `x`. Lines of one
 //! speaker that follow each other are one turn; where the speaker changes, the other side waits.
 //! With `# crossing:` both speak first, and the order of their words is left open.
-//! What stands behind `<TLS>` is kept for those who play it over a real channel.
+//! What stands behind `<TLS>` is kept for those who play it over a real channel. With an `A:` line,
+//! which is what the client's application says once the channel is its own, it is also a dialogue
+//! by itself, of the protocol `NAME-inside`; `# inside: KEY=VALUE` changes a key for it.
 
 use std::fs;
 use std::path::Path;
@@ -50,6 +52,7 @@ struct Pair {
     key: String,
     value: String,
     items: OnceLock<Vec<&'static str>>,
+    octets: OnceLock<Vec<u8>>,
 }
 
 impl Setting {
@@ -84,9 +87,15 @@ impl Setting {
         Box::leak(Box::new(self))
     }
 
+    /// The value of `key` with its escapes.
+    pub fn octets(&'static self, key: &str) -> &'static [u8] {
+        let Some(pair) = self.0.iter().find(|pair| pair.key == key) else { return &[] };
+        pair.octets.get_or_init(|| unescape(&pair.value).expect("octets"))
+    }
+
     fn push(&mut self, key: &str, value: &str) {
         let (key, value) = (key.trim().to_owned(), value.to_owned());
-        self.0.push(Pair { key, value, items: OnceLock::new() });
+        self.0.push(Pair { key, value, items: OnceLock::new(), octets: OnceLock::new() });
     }
 }
 
@@ -128,6 +137,10 @@ impl Dialogue {
             if header(line, &mut setting) {
             } else if line == "<TLS>" && !tls {
                 tls = true;
+            } else if let Some(line) = line.strip_prefix("A: ").filter(|_| tls) {
+                setting.push("application", line);
+                let octets = unescape(line).ok_or_else(|| format!("{file}: {line}"))?;
+                after.push((Speaker::Client, octets));
             } else {
                 let (speaker, octets) = said(line).ok_or_else(|| format!("{file}: {line}"))?;
                 if tls {
@@ -149,7 +162,30 @@ impl Dialogue {
     /// If one cannot be read.
     pub fn all() -> Vec<Self> {
         let parse = |(name, text): (String, String)| Self::parse(&name, &text);
-        files("dialogues").into_iter().map(|file| parse(file).expect("a dialogue")).collect()
+        let all = files("dialogues").into_iter().map(|file| parse(file).expect("a dialogue"));
+        all.flat_map(|dialogue| {
+            let inside = dialogue.inside();
+            let only = inside.is_some() && dialogue.before.is_empty();
+            inside.into_iter().chain((!only).then_some(dialogue))
+        })
+        .collect()
+    }
+
+    /// What stands behind `<TLS>` as a dialogue of its own, if it goes on to the application.
+    fn inside(&self) -> Option<Self> {
+        if self.setting.value("application").is_empty() {
+            return None;
+        }
+        let mut setting = self.setting.with("protocol", &format!("{}-inside", self.protocol()));
+        if let Some((key, value)) = self.setting.value("inside").split_once('=') {
+            setting = setting.with(key, value);
+        }
+        let mut before = Vec::new();
+        for (speaker, octets) in &self.after {
+            join(&mut before, *speaker, octets.clone());
+        }
+        let file = format!("{}-inside", self.file);
+        Some(Self { file, setting: setting.leak(), before, after: Vec::new() })
     }
 
     /// The dialogues of `protocol`.

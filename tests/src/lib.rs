@@ -4,6 +4,7 @@
 pub mod attack;
 pub mod dialogue;
 pub mod hostile;
+mod inside;
 pub mod mail;
 pub mod pair;
 pub mod peers;

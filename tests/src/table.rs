@@ -1,6 +1,8 @@
 //! The table of machines: one line a protocol and role. All dialogues, laws, attacks and fuzz
 //! targets run over it.
 
+use std::sync::LazyLock;
+
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Residue, Server, Side};
 use starttls::protocol::{
@@ -9,6 +11,7 @@ use starttls::protocol::{
 };
 
 use crate::dialogue::{Setting, Speaker};
+use crate::inside;
 
 /// A machine of either kind on the heap.
 pub type Machine<S> = Box<dyn Negotiate<Side = S>>;
@@ -41,6 +44,12 @@ pub struct Entry<S: Side + 'static> {
     pub shape: fn(&[u8]) -> Vec<String>,
 }
 
+impl<S: Side> Clone for Entry<S> {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+}
+
 /// A role whose machines stand in the table.
 pub trait Role: Side + Sized + 'static {
     /// Who our side is in a dialogue.
@@ -60,7 +69,9 @@ impl Role for Client {
     const SPEAKER: Speaker = Speaker::Client;
     const NAME: &'static str = "client";
     fn table() -> &'static [Entry<Self>] {
-        CLIENTS
+        static ALL: LazyLock<Vec<Entry<Client>>> =
+            LazyLock::new(|| [CLIENTS, inside::CLIENTS].concat());
+        &ALL
     }
 }
 
@@ -68,22 +79,24 @@ impl Role for Server {
     const SPEAKER: Speaker = Speaker::Server;
     const NAME: &'static str = "server";
     fn table() -> &'static [Entry<Self>] {
-        SERVERS
+        static ALL: LazyLock<Vec<Entry<Server>>> =
+            LazyLock::new(|| [SERVERS, inside::SERVERS].concat());
+        &ALL
     }
 }
 
-const LINES: (usize, usize) = (0, 1);
+pub(crate) const LINES: (usize, usize) = (0, 1);
 /// Tag and length.
-const BER: (usize, usize) = (6, 0);
+pub(crate) const BER: (usize, usize) = (6, 0);
 /// Length.
-const PACKET: (usize, usize) = (3, 0);
+pub(crate) const PACKET: (usize, usize) = (3, 0);
 /// IAC, command, option.
-const COMMAND: (usize, usize) = (3, 0);
-const HEADS: (usize, usize) = (0, 3);
-const TAGS: (usize, usize) = (1, 0);
-const PEER: Option<&str> = Some("peer");
-const CLIENT: Option<&str> = Some("client");
-const SERVER: Option<&str> = Some("server");
+pub(crate) const COMMAND: (usize, usize) = (3, 0);
+pub(crate) const HEADS: (usize, usize) = (0, 3);
+pub(crate) const TAGS: (usize, usize) = (1, 0);
+pub(crate) const PEER: Option<&str> = Some("peer");
+pub(crate) const CLIENT: Option<&str> = Some("client");
+pub(crate) const SERVER: Option<&str> = Some("server");
 
 #[rustfmt::skip]
 static CLIENTS: &[Entry<Client>] = &[
@@ -264,12 +277,12 @@ fn irc_request(last: &[u8], sent: &[u8]) -> bool {
 
 // What two peers' words have in common.
 
-fn exact(octets: &[u8]) -> Vec<String> {
+pub(crate) fn exact(octets: &[u8]) -> Vec<String> {
     vec![octets.escape_ascii().to_string()]
 }
 
 /// The code of each reply, and for 250 the lines behind the first: extensions, in any order.
-fn smtp_replies(octets: &[u8]) -> Vec<String> {
+pub(crate) fn smtp_replies(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets).into_owned();
     let (mut replies, mut tail) = (Vec::new(), Vec::new());
     let mut first = true;
@@ -364,7 +377,7 @@ fn managesieve_server(setting: &'static Setting) -> Result<Machine<Server>, Erro
 }
 
 /// Octets nobody can guess, but for those who read the file: `# random:` in hexadecimal digits.
-fn random(setting: &'static Setting) -> [u8; 16] {
+pub(crate) fn random(setting: &'static Setting) -> [u8; 16] {
     u128::from_str_radix(setting.value("random"), 16).expect("sixteen octets").to_be_bytes()
 }
 

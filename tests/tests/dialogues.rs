@@ -104,7 +104,10 @@ fn the_dialogues_go_on_inside_tls() {
     let dialogues = Dialogue::of("smtp");
     let rfc = dialogues.iter().find(|dialogue| dialogue.file == "smtp-rfc3207").unwrap();
     let after: Vec<_> = rfc.after_tls().collect();
-    assert_eq!(after.len(), 4);
+    assert_eq!(after.len(), 5);
     assert_eq!(after[0], (Speaker::Client, &b"EHLO mail.example.com\r\n"[..]));
     assert_eq!(after[3], (Speaker::Server, &b"250 DSN\r\n"[..]));
+    assert_eq!(after[4], (Speaker::Client, &b"MAIL FROM:<Smith@example.com>\r\n"[..]));
+    // And, where they go on to the application, are dialogues of their own.
+    assert!(Dialogue::of("smtp-inside").iter().any(|inside| inside.file == "smtp-rfc3207-inside"));
 }

@@ -44,6 +44,7 @@ pub static ACAP: Row = Row {
             Ok(alloc::boxed::Box::new(Client::new(random)))
         },
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
+        ..Machines::NONE
     },
 };
 

@@ -38,6 +38,7 @@ pub static FTP: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+        ..Machines::NONE
     },
 };
 

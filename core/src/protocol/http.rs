@@ -54,6 +54,7 @@ pub static HTTP: Row = Row {
     machines: Machines {
         client: |names| Ok(alloc::boxed::Box::new(Client::new(names.peer)?)),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+        ..Machines::NONE
     },
 };
 

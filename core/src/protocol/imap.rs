@@ -41,6 +41,7 @@ pub static IMAP: Row = Row {
             Ok(alloc::boxed::Box::new(Client::new(random)))
         },
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
+        ..Machines::NONE
     },
 };
 

@@ -71,6 +71,7 @@ pub static LDAP: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+        ..Machines::NONE
     },
 };
 

@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::{Implicit, Names, Scheme};
 use crate::error::{Error, Misuse};
+use crate::inside::Inside;
 use crate::negotiate::{Client, Negotiate, Server};
 
 /// A client's machine for some protocol.
@@ -13,16 +14,28 @@ pub type ClientMachine<'a> = Box<dyn Negotiate<Side = Client> + Send + 'a>;
 /// A server's machine for some protocol.
 pub type ServerMachine<'a> = Box<dyn Negotiate<Side = Server> + Send + 'a>;
 
-/// How a protocol's machines are made.
+/// What a client of some protocol says first inside TLS.
+pub type InsideClient<'a> = Box<dyn Inside<Side = Client> + Send + 'a>;
+
+/// What a server of some protocol says first inside TLS.
+pub type InsideServer<'a> = Box<dyn Inside<Side = Server> + Send + 'a>;
+
+/// How a protocol's machines are made. Those for the inside are told whether TLS is implicit.
 pub(crate) struct Machines {
     pub(super) client: for<'a> fn(Names<'a>) -> Result<ClientMachine<'a>, Error>,
     pub(super) server: for<'a> fn(Names<'a>) -> Result<ServerMachine<'a>, Error>,
+    pub(super) inside_client: for<'a> fn(Names<'a>, bool) -> Result<InsideClient<'a>, Error>,
+    pub(super) inside_server: for<'a> fn(Names<'a>, bool) -> Result<InsideServer<'a>, Error>,
 }
 
 impl Machines {
     /// There are none here: whoever has them makes them.
-    pub(super) const NONE: Self =
-        Self { client: |_| Err(Misuse::Phase.into()), server: |_| Err(Misuse::Phase.into()) };
+    pub(super) const NONE: Self = Self {
+        client: |_| Err(Misuse::Phase.into()),
+        server: |_| Err(Misuse::Phase.into()),
+        inside_client: |_, _| Err(Misuse::Phase.into()),
+        inside_server: |_, _| Err(Misuse::Phase.into()),
+    };
 }
 
 impl fmt::Debug for Machines {
@@ -53,5 +66,21 @@ impl Scheme {
             true => Ok(Box::new(Implicit::server(self.row))),
             false => (self.row.machines.server)(names),
         }
+    }
+
+    /// What the client says first inside TLS, up to a known state of the channel.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client).
+    pub fn inside_client<'a>(&self, names: Names<'a>) -> Result<InsideClient<'a>, Error> {
+        (self.row.machines.inside_client)(names, self.implicit)
+    }
+
+    /// What the server says first inside TLS, up to the first command for its application.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client).
+    pub fn inside_server<'a>(&self, names: Names<'a>) -> Result<InsideServer<'a>, Error> {
+        (self.row.machines.inside_server)(names, self.implicit)
     }
 }

@@ -39,6 +39,7 @@ pub static MANAGESIEVE: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
+        ..Machines::NONE
     },
 };
 

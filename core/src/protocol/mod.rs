@@ -31,7 +31,7 @@ pub use ldap::LDAP;
 #[cfg(feature = "alloc")]
 pub(crate) use machines::Machines;
 #[cfg(feature = "alloc")]
-pub use machines::{ClientMachine, ServerMachine};
+pub use machines::{ClientMachine, InsideClient, InsideServer, ServerMachine};
 pub use managesieve::MANAGESIEVE;
 pub use mysql::MYSQL;
 pub use nntp::{NNSP, NNTP};

@@ -41,6 +41,7 @@ pub static MYSQL: Row = Row {
             let random = names.random.ok_or(Misuse::Randomness)?;
             Ok(alloc::boxed::Box::new(Server::new(VERSION, random)?))
         },
+        ..Machines::NONE
     },
 };
 

@@ -37,6 +37,7 @@ pub static NNTP: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+        ..Machines::NONE
     },
 };
 
@@ -54,6 +55,7 @@ pub static NNSP: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::transit())),
         server: |names| Ok(alloc::boxed::Box::new(Server::transit(names.own, names.extensions)?)),
+        ..Machines::NONE
     },
 };
 

@@ -35,6 +35,7 @@ pub static POSTGRESQL: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+        ..Machines::NONE
     },
 };
 

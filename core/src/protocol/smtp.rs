@@ -8,13 +8,19 @@
 //!
 //! server   220 ──► EHLO 250, NOOP 250, RSET 250, HELO and the rest 530 ──► STARTTLS 220 ──► TLS
 //!                                                                     └──► QUIT 221, refused
+//!
+//! inside TLS
+//! client   [greeting ──220──►] EHLO ──250──► ready
+//! server   [220 ──►] EHLO 250, HELO 250, STARTTLS 503; anything else is the application's
 //! ```
 //!
 //! The client asks for STARTTLS whether it is advertised or not, so that hiding the keyword ends
-//! in a refusal and never in plaintext. Nothing of the plaintext dialogue survives: begin again
-//! with EHLO inside TLS, where there is no second greeting (RFC 3207 §4.2).
+//! in a refusal and never in plaintext. Nothing of the plaintext dialogue survives: [`InsideClient`]
+//! begins again with EHLO, and takes a greeting there for an attack (RFC 3207 §4.2), but behind
+//! implicit TLS, where it waits for one.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -41,6 +47,13 @@ pub static SMTP: Row = Row {
     machines: Machines {
         client: |names| Ok(alloc::boxed::Box::new(Client::new(names.own)?)),
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+        inside_client: |names, greeted| {
+            Ok(alloc::boxed::Box::new(InsideClient::new(names.own)?.greeted(greeted)))
+        },
+        inside_server: |names, greets| {
+            let machine = InsideServer::new(names.own, names.extensions)?;
+            Ok(alloc::boxed::Box::new(machine.greets(greets)))
+        },
     },
 };
 
@@ -58,6 +71,13 @@ pub static LMTP: Row = Row {
     machines: Machines {
         client: |names| Ok(alloc::boxed::Box::new(Client::lmtp(names.own)?)),
         server: |names| Ok(alloc::boxed::Box::new(Server::lmtp(names.own, names.extensions)?)),
+        inside_client: |names, greeted| {
+            Ok(alloc::boxed::Box::new(InsideClient::lmtp(names.own)?.greeted(greeted)))
+        },
+        inside_server: |names, greets| {
+            let machine = InsideServer::lmtp(names.own, names.extensions)?;
+            Ok(alloc::boxed::Box::new(machine.greets(greets)))
+        },
     },
 };
 
@@ -280,11 +300,7 @@ impl Negotiate for Server<'_> {
     }
 
     fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
-        let service: &[u8] = match self.mail {
-            Mail::Smtp => b" ESMTP service ready\r\n",
-            Mail::Lmtp => b" LMTP service ready\r\n",
-        };
-        out.put(&[b"220 ", self.name.as_bytes(), service])?;
+        greet(self.mail, self.name, out)?;
         Ok(Next::Frame)
     }
 
@@ -321,6 +337,193 @@ impl Negotiate for Server<'_> {
         }
         self.commands += 1;
         Ok(next)
+    }
+}
+
+/// A server's first words.
+fn greet(mail: Mail, name: &str, out: &mut Out<'_>) -> Result<(), Error> {
+    let service: &[u8] = match mail {
+        Mail::Smtp => b" ESMTP service ready\r\n",
+        Mail::Lmtp => b" LMTP service ready\r\n",
+    };
+    out.put(&[b"220 ", name.as_bytes(), service])
+}
+
+/// The client's side inside TLS: asks for the extensions again.
+#[derive(Debug)]
+pub struct InsideClient<'a> {
+    name: &'a str,
+    mail: Mail,
+    asked: Asked,
+    replies: Replies,
+}
+
+impl<'a> InsideClient<'a> {
+    /// As [`Client::new`], inside TLS.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn new(name: &'a str) -> Result<Self, Error> {
+        Self::of(Mail::Smtp, name)
+    }
+
+    /// The same for LMTP, with LHLO.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn lmtp(name: &'a str) -> Result<Self, Error> {
+        Self::of(Mail::Lmtp, name)
+    }
+
+    fn of(mail: Mail, name: &'a str) -> Result<Self, Error> {
+        check_name(name)?;
+        Ok(Self { name, mail, asked: Asked::Ehlo, replies: Replies::default() })
+    }
+
+    /// Whether the server greets first: behind implicit TLS, and nowhere else.
+    #[must_use]
+    pub fn greeted(self, greeted: bool) -> Self {
+        Self { asked: if greeted { Asked::Greeting } else { Asked::Ehlo }, ..self }
+    }
+
+    fn hello(&self, out: &mut Out<'_>) -> Result<(), Error> {
+        out.put(&[self.mail.hello().as_bytes(), b" ", self.name.as_bytes(), b"\r\n"])
+    }
+}
+
+impl Inside for InsideClient<'_> {
+    type Side = negotiate::Client;
+
+    fn row(&self) -> &'static Row {
+        self.mail.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn start(&mut self, arrived: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        match self.asked {
+            Asked::Greeting => {}
+            _ if arrived.is_empty() => self.hello(out)?,
+            _ => return Err(Misbehaviour::Greeting.into()),
+        }
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        line(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let mut replies = self.replies;
+        let (reply, _) = replies.line(frame)?;
+        let refused = |kind, code| Err(Error::PeerRefused(Refusal::new(kind, code)));
+        let step = match (self.asked, reply.code) {
+            (Asked::Greeting, ..=219 | 221..=399) | (Asked::Ehlo, 220) => {
+                return Err(Misbehaviour::Greeting.into());
+            }
+            _ if !reply.last => Step::Frame,
+            (Asked::Greeting, 220) if !behind.is_empty() => {
+                return Err(Misbehaviour::Unsolicited.into());
+            }
+            (Asked::Greeting, 220) => {
+                self.hello(out)?;
+                self.asked = Asked::Ehlo;
+                Step::Frame
+            }
+            (Asked::Ehlo, 250) => Step::Ready,
+            (Asked::Greeting, code @ 400..=599) | (_, code @ 421) => {
+                return refused(RefusalKind::Service, code);
+            }
+            (_, code @ 400..=599) => return refused(RefusalKind::Inside, code),
+            (_, code) => return Err(Misbehaviour::UnexpectedReply(code).into()),
+        };
+        self.replies = replies;
+        Ok(step)
+    }
+}
+
+/// The server's side inside TLS, up to the first command for its application.
+#[derive(Debug)]
+pub struct InsideServer<'a> {
+    name: &'a str,
+    extensions: &'a [&'a str],
+    mail: Mail,
+    greets: bool,
+}
+
+impl<'a> InsideServer<'a> {
+    /// As [`Server::new`], inside TLS: STARTTLS is not offered.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn new(name: &'a str, extensions: &'a [&'a str]) -> Result<Self, Error> {
+        Server::new(name, extensions).map(Self::of)
+    }
+
+    /// The same for LMTP, with LHLO.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn lmtp(name: &'a str, extensions: &'a [&'a str]) -> Result<Self, Error> {
+        Server::lmtp(name, extensions).map(Self::of)
+    }
+
+    fn of(Server { name, extensions, mail, .. }: Server<'a>) -> Self {
+        Self { name, extensions, mail, greets: false }
+    }
+
+    /// Whether it greets: behind implicit TLS, and nowhere else.
+    #[must_use]
+    pub fn greets(self, greets: bool) -> Self {
+        Self { greets, ..self }
+    }
+
+    fn hello(&self, out: &mut Out<'_>) -> Result<(), Error> {
+        let lines = || [self.name].into_iter().chain(self.extensions.iter().copied());
+        let last = self.extensions.len();
+        for (at, line) in lines().enumerate() {
+            let code: &[u8] = if at == last { b"250 " } else { b"250-" };
+            out.put(&[code, line.as_bytes(), b"\r\n"])?;
+        }
+        Ok(())
+    }
+}
+
+impl Inside for InsideServer<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        self.mail.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn start(&mut self, _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        if self.greets {
+            greet(self.mail, self.name, out)?;
+        }
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        line(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        match Command::parse(frame, self.mail) {
+            Command::Hello => self.hello(out)?,
+            Command::Helo => out.put(&[b"250 ", self.name.as_bytes(), b"\r\n"])?,
+            Command::Starttls => out.put(&[b"503 TLS is active already\r\n"])?,
+            Command::BadParameters => {
+                out.put(&[b"501 Syntax error in parameters or arguments\r\n"])?;
+            }
+            Command::Noop | Command::Quit | Command::Other => return Ok(Step::Application),
+        }
+        Ok(Step::Frame)
     }
 }
 
@@ -363,7 +566,7 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::vectors::check;
+    use crate::protocol::vectors::{check, check_inside};
 
     #[track_caller]
     fn client(input: &[&str], sent: &str, end: Result<(), Error>) {
@@ -469,6 +672,71 @@ mod tests {
             assert_eq!(Client::new(name).err(), Some(Misuse::Name.into()), "{name:?}");
         }
         assert!(Server::new("mail", &["SIZE 1\r\n250 AUTH"]).is_err());
+    }
+
+    #[track_caller]
+    fn inside(greeted: bool, arrived: &str, input: &[&str], sent: &str, end: Result<&str, Error>) {
+        let machine = InsideClient::new("client.example.org").unwrap().greeted(greeted);
+        check_inside(machine, arrived, input, sent, end);
+    }
+
+    #[test]
+    fn client_asks_again_inside_tls() {
+        let ehlo = "250-mail.example.org\r\n250 SIZE\r\n";
+        inside(false, "", &[ehlo], EHLO, Ok(""));
+        inside(false, "", &["250-mail.exam", "ple.org\r\n250 SI", "ZE\r\n"], EHLO, Ok(""));
+        inside(true, "", &["220-a\r\n220 b\r\n", ehlo], EHLO, Ok(""));
+        inside(true, "220 b\r\n", &[ehlo], EHLO, Ok(""));
+    }
+
+    #[test]
+    fn client_takes_no_greeting_but_where_it_belongs() {
+        let end = || Err(Misbehaviour::Greeting.into());
+        inside(false, "220 x\r\n", &[], "", end());
+        inside(false, "", &["220 x\r\n"], EHLO, end());
+        inside(false, "", &["220-x\r\n"], EHLO, end());
+        inside(true, "", &["250 x\r\n"], "", end());
+        inside(true, "", &["220 x\r\n", "220 x\r\n"], EHLO, end());
+        inside(true, "220 x\r\n250 x\r\n", &[], "", Err(Misbehaviour::Unsolicited.into()));
+        inside(false, "", &["250 x\r\n2"], EHLO, Err(Misbehaviour::Unsolicited.into()));
+    }
+
+    #[test]
+    fn client_may_be_refused_inside_tls() {
+        use RefusalKind::{Inside, Service};
+        for (greeted, sent, code, kind) in [
+            (true, "", 554, Service),
+            (true, "", 421, Service),
+            (false, EHLO, 421, Service),
+            (false, EHLO, 451, Inside),
+            (false, EHLO, 550, Inside),
+        ] {
+            let reply = alloc::format!("{code} no\r\n");
+            let end = Err(Error::PeerRefused(Refusal::new(kind, code)));
+            inside(greeted, "", &[&reply], sent, end);
+        }
+        let end = Err(Misbehaviour::UnexpectedReply(354).into());
+        inside(false, "", &["354 go\r\n"], EHLO, end);
+    }
+
+    #[test]
+    fn server_begins_from_nothing_inside_tls() {
+        let machine = || InsideServer::new("mail.example.org", &["SIZE 1000"]).unwrap();
+        let hello = "250-mail.example.org\r\n250 SIZE 1000\r\n";
+        let mail = "MAIL FROM:<a@b>\r\nRCPT";
+        check_inside(machine(), "", &["EHLO x\r\n", mail], hello, Ok(mail));
+        check_inside(machine(), mail, &[], "", Ok(mail));
+        let greeted = alloc::format!("{GREETING}{hello}503 TLS is active already\r\n");
+        let typed = "EHLO x\r\nSTARTTLS\r\nQUIT\r\n";
+        check_inside(machine().greets(true), "", &[typed], &greeted, Ok("QUIT\r\n"));
+        let bare = InsideServer::new("mail.example.org", &[]).unwrap();
+        check_inside(
+            bare,
+            "",
+            &["HELO x\r\nEHLO x\r\n"],
+            "250 mail.example.org\r\n250 mail.example.org\r\n",
+            Err(Error::Closed),
+        );
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub static TELNET: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+        ..Machines::NONE
     },
 };
 

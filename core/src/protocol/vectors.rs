@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec;
 
 use crate::error::Error;
+use crate::inside::{Inside, Opened, Opening};
 use crate::negotiate::{AllowPlaintext, Negotiate, Negotiation, Status};
-use crate::wire::{Clear, Out, RecvBuf};
+use crate::wire::{Clear, Decrypted, Out, RecvBuf};
 
 /// Feeds each of `input` once what it answers is awaited; what was sent, and the end.
 pub(super) fn play<M: Negotiate>(
@@ -44,4 +45,36 @@ pub(super) fn check<M: Negotiate>(
     };
     let (got, ended) = play(negotiation, input);
     assert_eq!((&*got, ended), (sent, end));
+}
+
+/// Plays what the peer says inside TLS, `arrived` before we say anything and the rest a record
+/// each. What was sent, and what is left for the application, or the error.
+#[track_caller]
+pub(super) fn check_inside<M: Inside>(
+    machine: M,
+    arrived: &str,
+    input: &[&str],
+    sent: &str,
+    end: Result<&str, Error>,
+) {
+    let storage = vec![0; machine.max_frame()];
+    let (mut opening, mut said) = (Opening::new(machine, storage), vec![0; 4096]);
+    let (mut out, mut input) = (Out::new(&mut said), input.iter());
+    let mut record = Decrypted::new(arrived.as_bytes());
+    let ended = loop {
+        match opening.process(record, &mut out) {
+            Ok((used, Opened::Progress)) => record = record.skip(used),
+            Ok((_, Opened::NeedInput)) => match input.next() {
+                Some(piece) => record = Decrypted::new(piece.as_bytes()),
+                None => break Err(opening.close_received()),
+            },
+            Ok((used, Opened::Ready)) => {
+                break Ok([opening.application().octets(), record.skip(used).octets()].concat());
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    let ended = ended.map(|left| String::from_utf8(left).unwrap());
+    let said = core::str::from_utf8(out.octets()).unwrap();
+    assert_eq!((said, ended.as_deref()), (sent, end.as_ref().map(|left| *left)));
 }

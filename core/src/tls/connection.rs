@@ -266,6 +266,14 @@ impl Connection {
         taken
     }
 
+    /// Puts octets that were lent, and are of no use there, in front of what waits to be lent.
+    pub(crate) fn put_back(&mut self, octets: Decrypted<'_>) {
+        if !octets.is_empty() {
+            let waiting = self.carry.get(self.carried..).unwrap_or_default();
+            (self.carry, self.carried) = ([octets.octets(), waiting].concat(), 0);
+        }
+    }
+
     /// Copies a record out of rustls, which can write nothing while it holds one.
     fn set_aside(&mut self, input: &mut [u8], spill: &mut Spill) {
         let mut carry = core::mem::take(&mut self.carry);

@@ -56,6 +56,7 @@ pub static XMPP_CLIENT: Row = Row {
             let id = names.random.ok_or(Misuse::Randomness)?;
             Ok(alloc::boxed::Box::new(Server::to_client(names.own, id)?))
         },
+        ..Machines::NONE
     },
 };
 
@@ -78,6 +79,7 @@ pub static XMPP_SERVER: Row = Row {
             let id = names.random.ok_or(Misuse::Randomness)?;
             Ok(alloc::boxed::Box::new(Server::server_to_server(names.own, id)?))
         },
+        ..Machines::NONE
     },
 };
 

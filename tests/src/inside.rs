@@ -1,0 +1,175 @@
+//! What is said first inside TLS, in the same table as the negotiations: a dialogue with a line
+//! `A:` behind `<TLS>` is two, and the second is of the protocol `NAME-inside`. So the laws, the
+//! attacks and the fuzz targets hold for these machines without more ado.
+
+use starttls::Error;
+use starttls::error::Misbehaviour;
+use starttls::inside::{Inside, Step};
+use starttls::negotiate::{Client, Negotiate, Next, Residue, Server};
+use starttls::protocol::{Names, Row, scheme};
+use starttls::wire::{Frame, Out};
+
+use crate::dialogue::Setting;
+use crate::table::{CLIENT, Entry, LINES, Machine, SERVER, exact, random, smtp_replies};
+
+/// An opening, dressed as a negotiation for the player. The hand-over is where the application
+/// takes the channel; a client's says `application` there, which is a server's last frame.
+#[derive(Debug)]
+struct Within<M> {
+    machine: M,
+    application: &'static [u8],
+    /// The machine is done, and only the application's words did not fit.
+    done: bool,
+    frames: u16,
+}
+
+impl<M: Inside> Within<M> {
+    fn new(machine: M, application: &'static [u8]) -> Self {
+        Self { machine, application, done: false, frames: 0 }
+    }
+
+    fn next(&mut self, step: Step, out: &mut Out<'_>) -> Result<Next, Error> {
+        if step == Step::Frame {
+            return Ok(Next::Frame);
+        }
+        self.done = true;
+        out.put(&[self.application])?;
+        Ok(Next::Tls)
+    }
+}
+
+impl<M: Inside> Negotiate for Within<M> {
+    type Side = M::Side;
+
+    fn row(&self) -> &'static Row {
+        self.machine.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        self.machine.max_frame()
+    }
+
+    fn residue(&self) -> Residue {
+        // Behind a server's last frame, its application reads on.
+        let forbid = !self.machine.goes_on() && !self.application.is_empty();
+        if forbid { Residue::Forbid } else { Residue::Tls }
+    }
+
+    fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
+        let step = if self.done { Step::Ready } else { self.machine.start(&[], out)? };
+        self.next(step, out)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.machine.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
+        // The driver of an opening counts.
+        if self.frames == 512 {
+            return Err(Misbehaviour::TooManyFrames.into());
+        }
+        let before = out.len();
+        let step = match self.done {
+            true => Step::Ready,
+            false => self.machine.process(frame, behind, out)?,
+        };
+        assert!(
+            step == Step::Frame || out.len() == before,
+            "nothing is said behind the last frame"
+        );
+        let next = self.next(step, out)?;
+        self.frames += 1;
+        Ok(next)
+    }
+}
+
+fn names(setting: &'static Setting, own: &str) -> Names<'static> {
+    Names {
+        own: setting.value(own),
+        peer: setting.value("peer"),
+        extensions: setting.list("extensions"),
+        random: (!setting.value("random").is_empty()).then(|| random(setting)),
+    }
+}
+
+/// The most octets of state of a machine.
+const MAX_STATE: usize = 128;
+
+fn client(name: &str, setting: &'static Setting) -> Result<Machine<Client>, Error> {
+    let machine = scheme(name).expect(name).inside_client(names(setting, "client"))?;
+    assert!(size_of_val(&*machine) <= MAX_STATE, "{name}: {}", size_of_val(&*machine));
+    Ok(Box::new(Within::new(machine, setting.octets("application"))))
+}
+
+fn server(name: &str, setting: &'static Setting) -> Result<Machine<Server>, Error> {
+    let machine = scheme(name).expect(name).inside_server(names(setting, "server"))?;
+    assert!(size_of_val(&*machine) <= MAX_STATE, "{name}: {}", size_of_val(&*machine));
+    Ok(Box::new(Within::new(machine, b"")))
+}
+
+/// A client's entry. `residue` is forbidden where the server must not go on unasked, and the
+/// octets of state are those of its dress.
+macro_rules! client {
+    ($scheme:literal, $row:literal, $named:expr, $dialogue:literal, $residue:ident, $max_frame:expr, $again:expr, $ready:expr) => {
+        Entry {
+            name: concat!($scheme, "-inside"),
+            new: |setting| client($scheme, setting),
+            row: $row,
+            named: $named,
+            dialogue: concat!($dialogue, "-inside"),
+            residue: Residue::$residue,
+            max_frame: $max_frame,
+            max_state: size_of::<Within<Box<dyn Inside<Side = Client>>>>(),
+            again: $again,
+            go_ahead: $ready,
+            shape: exact,
+        }
+    };
+}
+
+/// A server's entry.
+macro_rules! server {
+    ($scheme:literal, $row:literal, $named:expr, $dialogue:literal, $max_frame:expr, $again:expr, $ready:expr, $shape:expr) => {
+        Entry {
+            name: concat!($scheme, "-inside"),
+            new: |setting| server($scheme, setting),
+            row: $row,
+            named: $named,
+            dialogue: concat!($dialogue, "-inside"),
+            residue: Residue::Tls,
+            max_frame: $max_frame,
+            max_state: size_of::<Within<Box<dyn Inside<Side = Server>>>>(),
+            again: $again,
+            go_ahead: $ready,
+            shape: $shape,
+        }
+    };
+}
+
+#[rustfmt::skip]
+pub(crate) static CLIENTS: &[Entry<Client>] = &[
+    client!("smtp", "smtp", CLIENT, "smtp-postfix", Forbid, 2048, LINES, smtp_hello),
+    client!("smtps", "smtp", CLIENT, "smtps-postfix", Forbid, 2048, LINES, smtp_hello),
+    client!("lmtp", "lmtp", CLIENT, "lmtp-dovecot", Forbid, 2048, LINES, smtp_hello),
+];
+
+#[rustfmt::skip]
+pub(crate) static SERVERS: &[Entry<Server>] = &[
+    server!("smtp", "smtp", SERVER, "smtp-postfix", 2048, LINES, smtp_application, smtp_replies),
+    server!("smtps", "smtp", SERVER, "smtps-postfix", 2048, LINES, smtp_application, smtp_replies),
+    server!("lmtp", "lmtp", SERVER, "lmtp-dovecot", 2048, LINES, smtp_application, smtp_replies),
+];
+
+// When the application takes the channel, in words other than the machine's: the last frame it did
+// not see, and all that our side said, a client's application included.
+
+fn smtp_hello(last: &[u8], sent: &[u8]) -> bool {
+    (last.starts_with(b"250 ") || last == b"250\r\n")
+        && (sent.starts_with(b"EHLO ") || sent.starts_with(b"LHLO "))
+}
+
+fn smtp_application(last: &[u8], _: &[u8]) -> bool {
+    let verb = last.split(|&octet| octet == b' ').next().unwrap_or_default();
+    !verb.trim_ascii_end().eq_ignore_ascii_case(b"STARTTLS")
+}
