@@ -28,8 +28,8 @@
 //! # let (upgrade, _) = negotiation.upgrade(recv)?;
 //! # let (_, tls) = upgrade.into_foreign_tls();
 //! # let mut said = Vec::<u8>::new();
-//! # let mut wire = [&b"220 mail.example.org\r\n"[..], b"250-mail.example.org\r\n250 SIZE\r\n"].iter();
-//! # let mut decrypt = || *wire.next().unwrap();
+//! # let mut wire = [&b"220 mail.example.org\r\n"[..], b"250-mail.example.org\r\n250 SIZE\r\n"].into_iter();
+//! # let mut decrypt = || wire.next().unwrap();
 //!
 //! // `tls` is what another TLS library took over, `decrypt` what it brings, record by record.
 //! let machine = smtp::InsideClient::new("client.example.org")?.greeted(true);

@@ -6,7 +6,7 @@ use starttls::Error;
 use starttls::error::Misbehaviour;
 use starttls::inside::{Inside, Step};
 use starttls::negotiate::{Client, Negotiate, Next, Residue, Server};
-use starttls::protocol::{Names, Row, scheme};
+use starttls::protocol::{ClientMachine, Names, Row, ServerMachine, scheme};
 use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
@@ -82,6 +82,25 @@ impl<M: Inside> Negotiate for Within<M> {
         self.frames += 1;
         Ok(next)
     }
+}
+
+/// A client's machine and a server's for a URL scheme, each with what it says first inside TLS.
+///
+/// # Panics
+/// If the setting does not have the names they need.
+pub fn opening(
+    name: &str,
+    setting: &'static Setting,
+) -> (ClientMachine<'static>, ServerMachine<'static>) {
+    let (scheme, client, server) =
+        (scheme(name).expect(name), names(setting, "client"), names(setting, "server"));
+    let make = || -> Result<_, Error> {
+        let inside = (scheme.inside_client(client)?, scheme.inside_server(server)?);
+        let client: ClientMachine<'static> = Box::new(scheme.client(client)?.then(inside.0));
+        let server: ServerMachine<'static> = Box::new(scheme.server(server)?.then(inside.1));
+        Ok((client, server))
+    };
+    make().expect("good names")
 }
 
 fn names(setting: &'static Setting, own: &str) -> Names<'static> {

@@ -4,7 +4,7 @@
 pub mod attack;
 pub mod dialogue;
 pub mod hostile;
-mod inside;
+pub mod inside;
 pub mod mail;
 pub mod pair;
 pub mod peers;

@@ -181,6 +181,13 @@ impl<C: Negotiate<Side = Client>, S: Negotiate<Side = Server>> Pair<C, S> {
         self
     }
 
+    /// Runs until the client's channel is up.
+    pub fn client_up(mut self) -> Self {
+        self.run();
+        assert!(self.client.is_up(), "client: {:?}", self.client.events);
+        self
+    }
+
     /// Writes all of `data` on the client's side, running both ends.
     pub fn client_writes(&mut self, data: &[u8]) {
         let mut rest = data;

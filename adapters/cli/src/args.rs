@@ -29,6 +29,7 @@ Examples:
   starttls connect smtp://mail.example.org
   printf 'EHLO me\\r\\nQUIT\\r\\n' | starttls connect --ca ca.pem submission://localhost
   starttls connect --trace smtps://mail.example.org < /dev/null
+  printf 'x LOGOUT\\r\\n' | starttls connect --ready imap://mail.example.org
   starttls connect --policy opportunistic --json smtp://[2001:db8::25]";
 
 const SERVE: &str = "\
@@ -138,9 +139,6 @@ pub(crate) struct ClientArgs {
     /// Not built yet
     #[arg(long, hide = true, value_parser = not_built)]
     pin: Option<String>,
-    /// Not built yet
-    #[arg(long, hide = true)]
-    ready: bool,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +149,10 @@ pub(crate) struct CommonArgs {
     /// For the whole way to a working channel
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// Say and hear what the protocol begins with inside TLS (greeting, EHLO, capabilities), and
+    /// carry what follows
+    #[arg(long)]
+    pub(crate) ready: bool,
     /// Draw the exchange on stderr, with the TLS boundary
     #[arg(long)]
     pub(crate) trace: bool,
@@ -284,16 +286,7 @@ impl SendArgs {
         if self.client.policy.allow_plaintext && self.login.user.is_none() {
             return Err("mail in plaintext (--allow-plaintext) is not built yet");
         }
-        self.client.check().and_then(|()| reachable(&self.server))
-    }
-}
-
-impl ClientArgs {
-    fn check(&self) -> Result<(), &'static str> {
-        if self.ready {
-            return Err("--ready is not built yet");
-        }
-        self.policy.check()
+        self.client.policy.check().and_then(|()| reachable(&self.server))
     }
 }
 
@@ -301,7 +294,7 @@ impl ClientArgs {
 pub(crate) fn parse() -> Verb {
     let verb = Cli::try_parse().unwrap_or_else(|error| unusable(&error)).verb;
     let checked = match &verb {
-        Verb::Connect(args) => args.client.check().and_then(|()| reachable(&args.target)),
+        Verb::Connect(args) => args.client.policy.check().and_then(|()| reachable(&args.target)),
         Verb::Serve(args) => args.policy.check(),
         Verb::Send(args) => args.check(),
         Verb::Demo(_) | Verb::Completions { .. } | Verb::Man => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starttls::negotiate::AllowPlaintext;
+use starttls::negotiate::{AllowPlaintext, Negotiate};
 use tokio::time::timeout;
 
 use crate::args::ConnectArgs;
@@ -12,7 +12,7 @@ use crate::names::{client_names, verified};
 use crate::net;
 use crate::relay::{Limits, relay};
 use crate::tls;
-use crate::trace::{Inside, Role, Sink, Trace};
+use crate::trace::{Inside, Opened, Role, Sink, Trace};
 
 pub(crate) async fn run(args: &ConnectArgs) -> Result<u8, Failure> {
     let mut report = Report {
@@ -46,11 +46,13 @@ async fn open(args: &ConnectArgs) -> Result<Open, Failure> {
     let domain = args.common.domain.as_deref();
     let name = verified(target.scheme.row, client.name.as_deref(), domain, &target.host);
     tls::check_name(name)?;
-    let machine = target
-        .scheme
-        .client(client_names(target.scheme.row, domain, &target.host)?)
-        .map_err(|error| Failure::session(error, None, None))?;
+    let names = || client_names(target.scheme.row, domain, &target.host);
     let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Counts, Sink::Stderr));
+    let mut machine = target.scheme.client(names()?).map_err(Failure::machine)?;
+    if args.common.ready {
+        let inside = target.scheme.inside_client(names()?).map_err(Failure::machine)?;
+        machine = Box::new(machine.then(Opened::new(inside, trace.clone())));
+    }
     let plaintext = client.policy.allow_plaintext.then_some(AllowPlaintext);
     let tcp = net::connect(target, client.bind).await?;
     channel::connect(tcp, machine, &tls, name, plaintext, trace).await

@@ -164,7 +164,7 @@ impl Fresh {
         let key = PrivateKeyDer::try_from(key.serialize_der())
             .map_err(|error| Failure::usage(format!("no key: {error}")))?;
         let mut octets = [0; 12];
-        random(&mut octets).map_err(|error| Failure::session(error, None, None))?;
+        random(&mut octets).map_err(Failure::machine)?;
         Ok(Self {
             client: tls::trusting(root)?,
             server: tls::serving(vec![leaf.into()], key)?,
@@ -213,7 +213,7 @@ impl Fresh {
         to: SocketAddr,
         trace: Option<Arc<Trace>>,
     ) -> Result<Sent, Failure> {
-        let failed = |error| Failure::session(error, None, None);
+        let failed = Failure::machine;
         let mut measured = measure();
         measured.update(MESSAGE.as_bytes());
         measured.finish();

@@ -110,6 +110,11 @@ impl Failure {
         Self::new(code(error), shown)
     }
 
+    /// A machine that cannot be made.
+    pub(crate) fn machine(error: Error) -> Self {
+        Self::session(error, None, None)
+    }
+
     /// An error of a stream: the machine's if there is one inside, else the transport's.
     pub(crate) fn stream(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {

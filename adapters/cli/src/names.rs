@@ -23,7 +23,7 @@ pub(crate) fn own(domain: Option<&str>) -> &str {
 /// No source of randomness.
 pub(crate) fn names(domain: Option<&str>, host: &str) -> Result<Names<'static>, Failure> {
     let mut octets = [0; 16];
-    random(&mut octets).map_err(|error| Failure::session(error, None, None))?;
+    random(&mut octets).map_err(Failure::machine)?;
     let own: &'static str = own(domain).to_owned().leak();
     let peer: &'static str = domain.unwrap_or(host).to_owned().leak();
     Ok(Names { peer, random: Some(octets), ..Names::new(own) })

@@ -76,11 +76,10 @@ async fn send(args: &SendArgs, channel: &mut Channel) -> Result<Sent, Failure> {
         utf8: false,
         require: Require::Any,
     };
-    let submission = submission(args, mail, envelope, login.as_ref())
-        .map_err(|error| Failure::session(error, None, None))?;
+    let submission = submission(args, mail, envelope, login.as_ref()).map_err(Failure::machine)?;
 
     let machine = target.scheme.client(names(domain, &target.host)?);
-    let machine = machine.map_err(|error| Failure::session(error, None, None))?;
+    let machine = machine.map_err(Failure::machine)?;
     let trace = args.common.trace.then(|| Trace::new(Role::Client, Inside::Lines, Sink::Stderr));
     let machine = Traced::new(machine, trace.clone());
     let mut exchange = submit::exchange(machine, &tls, name, submission)?;

@@ -2,10 +2,11 @@
 
 use std::process::Stdio;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::negotiate::AllowPlaintext;
-use starttls::protocol::Names;
+use starttls::negotiate::{AllowPlaintext, Negotiate};
+use starttls::protocol::{Names, ServerMachine};
 use starttls::tls::ServerTls;
 use tokio::io::Stdin;
 use tokio::net::TcpStream;
@@ -20,7 +21,7 @@ use crate::names::{names, random};
 use crate::net;
 use crate::relay::{Limits, relay};
 use crate::tls;
-use crate::trace::{Inside, Role, Sink, Trace};
+use crate::trace::{Inside, Opened, Role, Sink, Trace};
 
 /// What all connections share.
 struct Service {
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     let tls = tls::server(&args.cert, &args.key)?;
     let names = names(args.common.domain.as_deref(), "")?;
     let service = Rc::new(Service { tls, names, args });
-    service.machine()?;
+    service.machine(None)?;
     let target = &service.args.target;
     let listener = net::listen(target).await.map_err(|failure| failure.at(target))?;
     let address = listener.local_addr().map_err(|error| Failure::network("the port", &error))?;
@@ -69,12 +70,20 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
 }
 
 impl Service {
-    fn machine(&self) -> Result<starttls::protocol::ServerMachine<'static>, Failure> {
-        let mut octets = [0; 16];
-        let fresh = random(&mut octets).map(|()| Some(octets));
-        let machine =
-            fresh.and_then(|random| self.args.target.scheme.server(Names { random, ..self.names }));
-        machine.map_err(|error| Failure::session(error, None, None))
+    /// The machine for one connection.
+    fn machine(&self, trace: Option<Arc<Trace>>) -> Result<ServerMachine<'static>, Failure> {
+        let fresh = || {
+            let mut octets = [0; 16];
+            random(&mut octets).map_err(Failure::machine)?;
+            Ok(Names { random: Some(octets), ..self.names })
+        };
+        let scheme = self.args.target.scheme;
+        let machine = scheme.server(fresh()?).map_err(Failure::machine)?;
+        if !self.args.common.ready {
+            return Ok(machine);
+        }
+        let inside = scheme.inside_server(fresh()?).map_err(Failure::machine)?;
+        Ok(Box::new(machine.then(Opened::new(inside, trace))))
     }
 
     /// One connection, and the exit status for it.
@@ -109,7 +118,8 @@ impl Service {
         let trace =
             self.args.common.trace.then(|| Trace::new(Role::Server, Inside::Counts, Sink::Stderr));
         let plaintext = self.args.policy.allow_plaintext.then_some(AllowPlaintext);
-        let accept = channel::accept(tcp, self.machine()?, &self.tls, plaintext, trace);
+        let machine = self.machine(trace.clone())?;
+        let accept = channel::accept(tcp, machine, &self.tls, plaintext, trace);
         let open = within(self.args.common.timeout, accept).await?;
         note(&report.up(&open.facts));
         match (self.args.exec.as_deref(), stdin) {

@@ -67,8 +67,7 @@ pub(crate) fn exchange<'a>(
     submission: Submission<'a>,
 ) -> Result<Mailing<'a>, Failure> {
     let (input, output) = (vec![0; RECEIVE_BUFFER], vec![0; SEND_BUFFER]);
-    let session = Machine::client(machine, tls, name, input, output)
-        .map_err(|error| Failure::session(error, None, None))?;
+    let session = Machine::client(machine, tls, name, input, output).map_err(Failure::machine)?;
     Ok(Exchange::new(session, submission))
 }
 

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::Error;
+use starttls::inside::{self, Step};
 use starttls::negotiate::{Negotiate, Next, Residue};
 use starttls::protocol::Row;
 use starttls::submission::Spoken;
@@ -58,7 +59,7 @@ struct State {
     counting: bool,
     received: Way,
     sent: Way,
-    /// Inside TLS: lines of either side, and octets of the message.
+    /// Inside TLS: lines of either side (the peer's, and ours), and octets of the message.
     heard: Vec<u8>,
     said: Vec<u8>,
     body: usize,
@@ -110,6 +111,21 @@ impl Trace {
                 state.message(shown);
                 for &octet in octets {
                     push(&mut state.heard, octet, "S", shown);
+                }
+            }
+        });
+    }
+
+    /// What is said first inside TLS; at its `end` half a line is shown too.
+    pub(crate) fn opening(&self, heard: &[u8], said: &[u8], end: bool) {
+        let (own, peer) = (self.own().mark, self.own().other().mark);
+        self.with(|state, shown| {
+            for (octets, line, mark) in
+                [(heard, &mut state.heard, peer), (said, &mut state.said, own)]
+            {
+                octets.iter().for_each(|&octet| push(line, octet, mark, shown));
+                if end && !line.is_empty() {
+                    shown.push_str(&inner(mark, &std::mem::take(line)));
                 }
             }
         });
@@ -308,6 +324,10 @@ impl<M: Negotiate> Negotiate for Traced<M> {
         self.machine.residue()
     }
 
+    fn inside(&mut self) -> Option<&mut (dyn inside::Inside<Side = Self::Side> + '_)> {
+        self.machine.inside()
+    }
+
     fn allow_plaintext(&mut self) {
         self.machine.allow_plaintext();
     }
@@ -328,6 +348,61 @@ impl<M: Negotiate> Negotiate for Traced<M> {
         let next = self.machine.process(frame, behind, out);
         self.note(frame.len(), out.len() - before, &next);
         next
+    }
+}
+
+/// What is said first inside TLS, for the ladder: nothing in it is secret.
+#[derive(Debug)]
+pub(crate) struct Opened<M> {
+    machine: M,
+    trace: Option<Arc<Trace>>,
+}
+
+impl<M> Opened<M> {
+    pub(crate) fn new(machine: M, trace: Option<Arc<Trace>>) -> Self {
+        Self { machine, trace }
+    }
+
+    /// The application's own frame is not shown.
+    fn note(&self, heard: &[u8], said: &[u8], step: &Result<Step, Error>) {
+        if let (Some(trace), Ok(step)) = (&self.trace, step) {
+            let heard = if *step == Step::Application { &[] } else { heard };
+            trace.opening(heard, said, *step != Step::Frame);
+        }
+    }
+}
+
+impl<M: inside::Inside> inside::Inside for Opened<M> {
+    type Side = M::Side;
+
+    fn row(&self) -> &'static Row {
+        self.machine.row()
+    }
+
+    fn max_frame(&self) -> usize {
+        self.machine.max_frame()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.machine.goes_on()
+    }
+
+    fn start(&mut self, arrived: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let before = out.len();
+        let step = self.machine.start(arrived, out);
+        self.note(&[], out.octets().get(before..).unwrap_or_default(), &step);
+        step
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.machine.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let before = out.len();
+        let step = self.machine.process(frame, behind, out);
+        self.note(frame, out.octets().get(before..).unwrap_or_default(), &step);
+        step
     }
 }
 

@@ -3,6 +3,7 @@
 mod connect;
 mod demo;
 mod hostile;
+mod ready;
 mod send;
 mod serve;
 mod streams;

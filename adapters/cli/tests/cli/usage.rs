@@ -22,7 +22,6 @@ fn usage_errors_are_2() {
         ("send --server smtp://localhost:0 --to a@b".into(), "port 0"),
         ("connect --policy dane smtp://localhost".into(), "not built yet"),
         ("connect --pin sha256//AAAA smtp://localhost".into(), "not built yet"),
-        ("connect --ready smtp://localhost".into(), "not built yet"),
         ("connect --allow-plaintext smtp://localhost".into(), "opportunistic"),
         ("connect --timeout soon smtp://localhost".into(), "seconds"),
         ("connect --ca /does/not/exist smtp://localhost".into(), "No such file"),
