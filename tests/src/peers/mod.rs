@@ -6,6 +6,9 @@
 //!                           └────submission───┘
 //! ```
 //!
+//! [`Client`] is ours, by either adapter, and [`Channel`] what it got: a test of a server is a loop
+//! over [`Client::both`].
+//!
 //! Each server has its configuration, spool and log in a temporary directory and listens on
 //! free ports of 127.0.0.1. It is a child of the test: it stops when its value is dropped, or
 //! when the test dies. Its log is printed when the test fails.
@@ -23,8 +26,8 @@
 //! ```
 
 mod ca;
+mod channel;
 mod client;
-mod conversation;
 mod cups;
 mod dovecot;
 mod inspircd;
@@ -40,8 +43,8 @@ mod slapd;
 mod vsftpd;
 
 pub use ca::{Ca, Identity};
-pub use client::{Upgraded, taken_for_no_other};
-pub use conversation::Conversation;
+pub use channel::Channel;
+pub use client::{Adapter, Client, random};
 pub use cups::Cups;
 pub use dovecot::Dovecot;
 pub use inspircd::InspIrcd;
