@@ -34,6 +34,7 @@ mod inspircd;
 mod leash;
 mod mailbox;
 mod mariadb;
+mod nnrpd;
 mod ports;
 mod postfix;
 mod postgresql;
@@ -50,6 +51,7 @@ pub use dovecot::Dovecot;
 pub use inspircd::InspIrcd;
 pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use mariadb::MariaDb;
+pub use nnrpd::Nnrpd;
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
 pub use postgresql::PostgreSql;
@@ -71,6 +73,9 @@ pub const OTHER_USER: &str = "bob";
 
 /// The password of both users.
 pub const PASSWORD: &str = "secret";
+
+/// [`PASSWORD`] as crypt(3) has it.
+const PASSWORD_HASH: &str = "$1$tests$CvIKzvfabbu7yjEzvHy7b/";
 
 /// A bearer token for [`USER`] that both OAuth mechanisms of [`Dovecot`] accept; it expires in 2100.
 pub const TOKEN: &str = dovecot::TOKEN;
