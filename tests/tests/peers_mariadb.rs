@@ -2,10 +2,10 @@
 
 use starttls::protocol::mysql;
 use starttls_tests::peers::{
-    Ca, MariaDb, Missing, PASSWORD, Program, USER, Upgraded, skip_or_fail, taken_for_no_other,
+    Ca, Channel, Client, MariaDb, Missing, PASSWORD, Program, USER, skip_or_fail,
 };
 
-type Connection = Upgraded<mysql::Client>;
+type Connection = Channel<mysql::Client>;
 
 fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
     let [a, b, c, _] = (payload.len() as u32).to_le_bytes();
@@ -53,26 +53,28 @@ fn response(machine: &mysql::Client, password: &str) -> Result<Vec<u8>, Missing>
 fn mariadb_lets_us_in_with_what_the_machine_knows() {
     let ca = Ca::new();
     let Some(server) = skip_or_fail(MariaDb::start(&ca)) else { return };
-    for (password, let_in) in [(PASSWORD, true), ("wrong", false)] {
-        let mut connection = Upgraded::by(mysql::Client::new(), server.mysql, &ca);
-        let machine = connection.machine();
-        let Some(response) = skip_or_fail(response(machine, password)) else { return };
-        let sequence = machine.sequence();
-        connection.send(packet(sequence, &response));
-        let (sequence, payload) = next(&mut connection);
-        assert_eq!(sequence, 3);
-        if !let_in {
-            // ER_ACCESS_DENIED_ERROR.
-            assert_eq!(payload[..3], [0xff, 0x15, 0x04], "{}", payload.escape_ascii());
-            continue;
+    for client in Client::both(&ca) {
+        for (password, let_in) in [(PASSWORD, true), ("wrong", false)] {
+            let mut connection = client.connect_by(mysql::Client::new(), server.mysql);
+            let machine = connection.machine();
+            let Some(response) = skip_or_fail(response(machine, password)) else { return };
+            let sequence = machine.sequence();
+            connection.send(packet(sequence, &response));
+            let (sequence, payload) = next(&mut connection);
+            assert_eq!(sequence, 3);
+            if !let_in {
+                // ER_ACCESS_DENIED_ERROR.
+                assert_eq!(payload[..3], [0xff, 0x15, 0x04], "{}", payload.escape_ascii());
+                continue;
+            }
+            assert_eq!(payload[0], 0, "{}", payload.escape_ascii());
+            connection.send(packet(0, b"\x03SHOW STATUS LIKE 'Ssl_version'"));
+            // The number of columns, both of them, an end; the row, an end.
+            let packets: Vec<_> = (0..6).map(|_| next(&mut connection)).collect();
+            assert_eq!(packets[0], (1, vec![2]));
+            assert_eq!(packets[4], (5, b"\x0bSsl_version\x07TLSv1.3".to_vec()));
+            connection.send(packet(0, b"\x01"));
         }
-        assert_eq!(payload[0], 0, "{}", payload.escape_ascii());
-        connection.send(packet(0, b"\x03SHOW STATUS LIKE 'Ssl_version'"));
-        // The number of columns, both of them, an end; the row, an end.
-        let packets: Vec<_> = (0..6).map(|_| next(&mut connection)).collect();
-        assert_eq!(packets[0], (1, vec![2]));
-        assert_eq!(packets[4], (5, b"\x0bSsl_version\x07TLSv1.3".to_vec()));
-        connection.send(packet(0, b"\x01"));
     }
 }
 
@@ -80,16 +82,20 @@ fn mariadb_lets_us_in_with_what_the_machine_knows() {
 fn the_machine_of_the_table_gets_there_too() {
     let ca = Ca::new();
     let Some(server) = skip_or_fail(MariaDb::start(&ca)) else { return };
-    let mut connection = Upgraded::new("mysql", server.mysql, &ca);
-    // The server waits for the HandshakeResponse: a packet out of order ends it.
-    connection.send(packet(9, b"x"));
-    let head = connection.octets(5);
-    assert_eq!(head[4], 0xff, "{head:?}");
+    for client in Client::both(&ca) {
+        let mut connection = client.connect("mysql", server.mysql);
+        // The server waits for the HandshakeResponse: a packet out of order ends it.
+        connection.send(packet(9, b"x"));
+        let head = connection.octets(5);
+        assert_eq!(head[4], 0xff, "{head:?}");
+    }
 }
 
 #[test]
 fn mariadb_is_not_taken_for_another() {
     let ca = Ca::new();
     let Some(server) = skip_or_fail(MariaDb::start(&ca)) else { return };
-    taken_for_no_other("mysql", server.mysql, &ca);
+    for client in Client::both(&ca) {
+        client.takes_for_no_other("mysql", server.mysql);
+    }
 }

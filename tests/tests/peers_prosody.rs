@@ -1,6 +1,6 @@
-//! Prosody, for clients and for servers.
+//! Our client at Prosody, for clients and for servers.
 
-use starttls_tests::peers::{Ca, Conversation, Prosody, skip_or_fail};
+use starttls_tests::peers::{Ca, Client, Prosody, skip_or_fail};
 
 /// A stream header as it is sent again inside TLS (RFC 6120 §4.2).
 fn header(namespace: &str) -> String {
@@ -16,40 +16,44 @@ fn header(namespace: &str) -> String {
 fn a_client_logs_in() {
     let ca = Ca::new();
     let Some(prosody) = skip_or_fail(Prosody::start(&ca)) else { return };
-    let mut channel =
-        Conversation::connect("xmpp-client", prosody.client, Prosody::DOMAIN, &ca).unwrap();
-    channel.send(&header("jabber:client").replace(" from='client.test'", ""));
-    let features = channel.until("</stream:features>");
-    assert!(features.contains("<mechanism>PLAIN</mechanism>"), "{features}");
-    assert!(!features.contains("urn:ietf:params:xml:ns:xmpp-tls"), "{features}");
+    for client in Client::both(&ca).map(|client| client.calling(Prosody::DOMAIN)) {
+        let mut channel = client.connect("xmpp-client", prosody.client);
+        channel.send(header("jabber:client").replace(" from='client.test'", ""));
+        let features = channel.until("</stream:features>");
+        assert!(features.contains("<mechanism>PLAIN</mechanism>"), "{features}");
+        assert!(!features.contains("urn:ietf:params:xml:ns:xmpp-tls"), "{features}");
 
-    // "\0alice\0secret"
-    channel.send(
-        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>\
-         AGFsaWNlAHNlY3JldA==</auth>",
-    );
-    assert_eq!(channel.until(">"), "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
-    channel.send(&header("jabber:client").replace(" from='client.test'", ""));
-    let features = channel.until("</stream:features>");
-    assert!(features.contains("urn:ietf:params:xml:ns:xmpp-bind"), "{features}");
-    channel.send("</stream:stream>");
-    let (said, end) = channel.rest();
-    assert_eq!(said, "</stream:stream>");
-    end.unwrap();
+        // "\0alice\0secret"
+        channel.send(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>\
+             AGFsaWNlAHNlY3JldA==</auth>",
+        );
+        assert_eq!(channel.until(">"), "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+        channel.send(header("jabber:client").replace(" from='client.test'", ""));
+        let features = channel.until("</stream:features>");
+        assert!(features.contains("urn:ietf:params:xml:ns:xmpp-bind"), "{features}");
+        channel.send("</stream:stream>");
+        let (said, end) = channel.rest();
+        assert_eq!(said, "</stream:stream>");
+        end.unwrap();
+        client.takes_for_no_other("xmpp-client", prosody.client);
+    }
 }
 
 #[test]
 fn a_server_is_offered_dialback() {
     let ca = Ca::new();
     let Some(prosody) = skip_or_fail(Prosody::start(&ca)) else { return };
-    let mut channel =
-        Conversation::connect("xmpp-server", prosody.server, Prosody::DOMAIN, &ca).unwrap();
-    channel.send(&header("jabber:server"));
-    let features = channel.until("</stream:features>");
-    assert!(features.contains("<dialback xmlns='urn:xmpp:features:dialback'/>"), "{features}");
-    assert!(!features.contains("urn:ietf:params:xml:ns:xmpp-tls"), "{features}");
-    channel.send("</stream:stream>");
-    let (said, end) = channel.rest();
-    assert_eq!(said, "</stream:stream>");
-    end.unwrap();
+    for client in Client::both(&ca).map(|client| client.calling(Prosody::DOMAIN)) {
+        let mut channel = client.connect("xmpp-server", prosody.server);
+        channel.send(header("jabber:server"));
+        let features = channel.until("</stream:features>");
+        assert!(features.contains("<dialback xmlns='urn:xmpp:features:dialback'/>"), "{features}");
+        assert!(!features.contains("urn:ietf:params:xml:ns:xmpp-tls"), "{features}");
+        channel.send("</stream:stream>");
+        let (said, end) = channel.rest();
+        assert_eq!(said, "</stream:stream>");
+        end.unwrap();
+        client.takes_for_no_other("xmpp-server", prosody.server);
+    }
 }

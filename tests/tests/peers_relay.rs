@@ -2,18 +2,16 @@
 //! not at all.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use starttls::error::TlsError;
-use starttls::protocol::{Mail, smtp};
+use starttls::protocol::Mail;
 use starttls::submission::{Content, Envelope, Require, Submission};
-use starttls::tls::{ClientTls, Version};
-use starttls_tests::peers::{Ca, Dovecot, Postfix, skip_or_fail, without_trace};
+use starttls::tls::Version;
+use starttls_tests::peers::{Adapter, Ca, Client, Dovecot, Postfix, skip_or_fail, without_trace};
 use starttls_tests::serving::{Ended, Serving};
 
 /// Every header that Postfix might add, so that it adds none; and dots where they hurt.
@@ -34,9 +32,6 @@ macro_rules! postfix {
 
 /// Gives Postfix a mail for our server, by our own submission.
 fn inject(ca: &Ca, postfix: &Postfix) {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(ca.root_der.clone())).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let mut submission = Submission::new(Mail::Smtp, "client.test", false).unwrap();
     let envelope = Envelope {
         from: FROM,
@@ -47,16 +42,8 @@ fn inject(ca: &Ca, postfix: &Postfix) {
         require: Require::All,
     };
     submission.mail(envelope, true).unwrap();
-    let report = starttls_std::submit_by(
-        TcpStream::connect(("127.0.0.1", postfix.smtp)).unwrap(),
-        smtp::Client::new("client.test").unwrap(),
-        &ClientTls::new(config.into()),
-        "localhost",
-        submission,
-        MESSAGE,
-        Instant::now() + Duration::from_secs(30),
-    )
-    .unwrap();
+    let client = Client::new(Adapter::Std, ca);
+    let report = client.submit("smtp", postfix.smtp, submission, MESSAGE);
     assert!(report.is_delivered(), "{report:?}");
 }
 

@@ -1,7 +1,6 @@
 //! Our client at OpenLDAP's slapd.
 
-use starttls::protocol::ClientMachine;
-use starttls_tests::peers::{Ca, PASSWORD, Slapd, Upgraded, skip_or_fail, taken_for_no_other};
+use starttls_tests::peers::{Ca, Channel, Client, PASSWORD, Slapd, skip_or_fail};
 
 /// An element whose length takes one octet.
 fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
@@ -25,7 +24,7 @@ fn result(tag: u8, code: u8) -> Vec<u8> {
     element(tag, &[0x0a, 1, code, 0x04, 0, 0x04, 0])
 }
 
-fn expect(ldap: &mut Upgraded<ClientMachine<'static>>, message: &[u8]) {
+fn expect(ldap: &mut Channel, message: &[u8]) {
     assert_eq!(ldap.octets(message.len()), message);
 }
 
@@ -33,23 +32,28 @@ fn expect(ldap: &mut Upgraded<ClientMachine<'static>>, message: &[u8]) {
 fn slapd_lets_the_administrator_in_inside_tls() {
     let ca = Ca::new();
     let Some(slapd) = skip_or_fail(Slapd::start(&ca)) else { return };
-    let mut ldap = Upgraded::new("ldap", slapd.ldap, &ca);
-    ldap.send(message(2, &bind(Slapd::ADMIN, "wrong")));
-    expect(&mut ldap, &message(2, &result(0x61, 49)));
-    ldap.send(message(3, &bind(Slapd::ADMIN, PASSWORD)));
-    expect(&mut ldap, &message(3, &result(0x61, 0)));
-    // Who am I? (RFC 4532)
-    ldap.send(message(4, &element(0x77, &element(0x80, b"1.3.6.1.4.1.4203.1.11.3"))));
-    let whoami = format!("dn:{}", Slapd::ADMIN);
-    let result = [&[0x0a, 1, 0, 0x04, 0, 0x04, 0][..], &element(0x8b, whoami.as_bytes())].concat();
-    expect(&mut ldap, &message(4, &element(0x78, &result)));
-    ldap.send(message(5, &[0x42, 0]));
-    assert!(ldap.ends());
+    for client in Client::both(&ca) {
+        let mut ldap = client.connect("ldap", slapd.ldap);
+        ldap.send(message(2, &bind(Slapd::ADMIN, "wrong")));
+        expect(&mut ldap, &message(2, &result(0x61, 49)));
+        ldap.send(message(3, &bind(Slapd::ADMIN, PASSWORD)));
+        expect(&mut ldap, &message(3, &result(0x61, 0)));
+        // Who am I? (RFC 4532)
+        ldap.send(message(4, &element(0x77, &element(0x80, b"1.3.6.1.4.1.4203.1.11.3"))));
+        let whoami = format!("dn:{}", Slapd::ADMIN);
+        let result =
+            [&[0x0a, 1, 0, 0x04, 0, 0x04, 0][..], &element(0x8b, whoami.as_bytes())].concat();
+        expect(&mut ldap, &message(4, &element(0x78, &result)));
+        ldap.send(message(5, &[0x42, 0]));
+        assert!(ldap.ends());
+    }
 }
 
 #[test]
 fn slapd_is_not_taken_for_another() {
     let ca = Ca::new();
     let Some(slapd) = skip_or_fail(Slapd::start(&ca)) else { return };
-    taken_for_no_other("ldap", slapd.ldap, &ca);
+    for client in Client::both(&ca) {
+        client.takes_for_no_other("ldap", slapd.ldap);
+    }
 }

@@ -8,14 +8,20 @@ use super::{Ca, Missing, directory_of, free_port, need_root_and, open_directory,
 /// A running InspIRCd that calls itself irc.test.
 #[derive(Debug)]
 pub struct InspIrcd {
-    /// IRC with STARTTLS, and with the capability `tls`.
+    /// IRC, with what the modules add.
     pub irc: u16,
     _leash: Leash,
     _dir: TempDir,
 }
 
 impl InspIrcd {
-    /// Starts InspIRCd with the authority's certificate for servers.
+    /// The module of STARTTLS, which is also the capability `tls` where there are any.
+    pub const STARTTLS: &str = "starttls";
+
+    /// The module that makes capabilities known.
+    pub const CAPABILITIES: &str = "cap";
+
+    /// Starts InspIRCd with the authority's certificate for servers and some of these modules.
     ///
     /// # Errors
     ///
@@ -24,14 +30,16 @@ impl InspIrcd {
     /// # Panics
     ///
     /// If it does not start.
-    pub fn start(ca: &Ca) -> Result<Self, Missing> {
+    pub fn start(ca: &Ca, modules: &[&str]) -> Result<Self, Missing> {
         need_root_and("inspircd", &["/usr/sbin/inspircd"])?;
 
         let dir = open_directory();
         let at = |name: &str| dir.path().join(name);
         directory_of(&at("data"), None);
         let irc = free_port();
-        let config = CONFIG
+        let load = |name: &&str| format!("<module name=\"{name}\">\n");
+        let modules: String = modules.iter().map(load).collect();
+        let config = (modules + CONFIG)
             .replace("@DIR@", text(dir.path()))
             .replace("@PORT@", &irc.to_string())
             .replace("@CHAIN@", text(&ca.server.chain_pem))
@@ -62,10 +70,8 @@ const CONFIG: &str = r#"
 <dns server="127.0.0.1">
 <connect name="all" allow="*" timeout="30" resolvehostnames="no" useident="no">
 
-<module name="cap">
 <module name="ssl_gnutls">
 <module name="sslinfo">
-<module name="starttls">
 <sslprofile name="tests" provider="gnutls" certfile="@CHAIN@" keyfile="@KEY@" hash="sha256">
 <starttls profile="tests">
 "#;

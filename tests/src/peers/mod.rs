@@ -6,6 +6,9 @@
 //!                           └────submission───┘
 //! ```
 //!
+//! [`Client`] is ours, by either adapter, and [`Channel`] what it got: a test of a server is a loop
+//! over [`Client::both`].
+//!
 //! Each server has its configuration, spool and log in a temporary directory and listens on
 //! free ports of 127.0.0.1. It is a child of the test: it stops when its value is dropped, or
 //! when the test dies. Its log is printed when the test fails.
@@ -23,14 +26,15 @@
 //! ```
 
 mod ca;
+mod channel;
 mod client;
-mod conversation;
 mod cups;
 mod dovecot;
 mod inspircd;
 mod leash;
 mod mailbox;
 mod mariadb;
+mod nnrpd;
 mod ports;
 mod postfix;
 mod postgresql;
@@ -40,13 +44,14 @@ mod slapd;
 mod vsftpd;
 
 pub use ca::{Ca, Identity};
-pub use client::{Upgraded, taken_for_no_other};
-pub use conversation::Conversation;
+pub use channel::Channel;
+pub use client::{Adapter, Client, random};
 pub use cups::Cups;
 pub use dovecot::Dovecot;
 pub use inspircd::InspIrcd;
 pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use mariadb::MariaDb;
+pub use nnrpd::Nnrpd;
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
 pub use postgresql::PostgreSql;
@@ -68,6 +73,9 @@ pub const OTHER_USER: &str = "bob";
 
 /// The password of both users.
 pub const PASSWORD: &str = "secret";
+
+/// [`PASSWORD`] as crypt(3) has it.
+const PASSWORD_HASH: &str = "$1$tests$CvIKzvfabbu7yjEzvHy7b/";
 
 /// A bearer token for [`USER`] that both OAuth mechanisms of [`Dovecot`] accept; it expires in 2100.
 pub const TOKEN: &str = dovecot::TOKEN;

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use super::leash::{Leash, text};
 use super::{Ca, Missing, directory_of, free_port, need_root_and, open_directory, write};
 
-/// A running vsftpd, whose only user is anonymous.
+/// A running vsftpd, whose only user is anonymous. Its data connections have to resume the TLS
+/// session of the control connection.
 #[derive(Debug)]
 pub struct Vsftpd {
     /// FTP with AUTH TLS, without which nobody logs in.
@@ -18,6 +19,9 @@ pub struct Vsftpd {
 }
 
 impl Vsftpd {
+    /// The only file.
+    pub const FILE: &str = "hello.txt";
+
     /// Starts vsftpd with the authority's certificate for servers.
     ///
     /// # Errors
@@ -37,7 +41,7 @@ impl Vsftpd {
             // It refuses a root that its user could write to.
             fs::set_permissions(at(name), fs::Permissions::from_mode(0o555)).expect("a directory");
         }
-        write(&at("files/hello.txt"), "hello\n");
+        write(&at("files").join(Self::FILE), "hello\n");
         let ftp = free_port();
         let config = CONFIG
             .replace("@DIR@", text(dir.path()))
@@ -80,6 +84,7 @@ ssl_ciphers=HIGH
 allow_anon_ssl=YES
 force_anon_logins_ssl=YES
 force_anon_data_ssl=YES
+require_ssl_reuse=YES
 rsa_cert_file=@CHAIN@
 rsa_private_key_file=@KEY@
 ";
