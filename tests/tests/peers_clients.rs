@@ -4,7 +4,9 @@ use std::path::Path;
 
 use starttls::error::TlsError;
 use starttls::tls::Version;
-use starttls_tests::peers::{Ca, OpenSsl, PASSWORD, Program, Ran, Swaks, USER, skip_or_fail};
+use starttls_tests::peers::{
+    Ca, OpenSsl, PASSWORD, Program, Ran, Swaks, USER, curl, gnutls_cli, skip_or_fail,
+};
 use starttls_tests::serving::{Ended, Serving, Taken};
 
 /// Dots where they hurt, octets above 127, no header but the one.
@@ -191,20 +193,10 @@ fn swaks_is_turned_away_without_the_password() {
 fn gnutls_cli_by_both_doors() {
     let ca = Ca::new();
     for (scheme, protocol) in STARTTLS_DOORS {
-        for (priority, version) in [
-            ("NORMAL:-VERS-ALL:+VERS-TLS1.2", Version::Tls12),
-            ("NORMAL:-VERS-ALL:+VERS-TLS1.3", Version::Tls13),
-        ] {
+        for (_, version) in VERSIONS {
             let server = Serving::start(scheme, &ca.server);
-            let mut client = program!(Program::find("gnutls-cli"))
-                .args(["--port", &server.port.to_string(), "--priority", priority])
-                .args(["--verify-hostname", "localhost", "--logfile", "/dev/stderr"])
-                .arg("--x509cafile")
-                .arg(&ca.root_pem);
-            if let Some(protocol) = protocol {
-                client = client.arg(format!("--starttls-proto={protocol}"));
-            }
-            let ran = client.arg("127.0.0.1").input(typed(hello(scheme))).run();
+            let client = gnutls_cli(server.port, protocol, version, &ca.root_pem);
+            let ran = program!(client).input(typed(hello(scheme))).run();
             succeeded(&ran);
             assert!(ran.stderr.contains("The certificate is trusted."), "{ran:#?}");
             assert_eq!(ran.stdout, answered(scheme == "smtps"), "{ran:#?}");
@@ -260,17 +252,11 @@ fn python_smtplib_logs_in_and_sends() {
 fn curl_requires_tls_and_sends() {
     let (ca, stranger) = (Ca::new(), Ca::new());
     for scheme in ["smtp", "smtps"] {
-        for (flag, top, version) in
-            [("--tlsv1.2", "1.2", Version::Tls12), ("--tlsv1.3", "1.3", Version::Tls13)]
-        {
+        for (_, version) in VERSIONS {
             let name = scheme.replace("smtp", "submission");
             let server = Serving::with_login(&name, &ca.server);
             let client = |root: &Path| {
-                let program = Program::find("curl")?
-                    .args(["--silent", "--show-error", "--ssl-reqd", flag, "--tls-max", top])
-                    .arg("--cacert")
-                    .arg(root)
-                    .args(["--user", &format!("{USER}:{PASSWORD}")])
+                let program = curl(version, root)?
                     .args(["--mail-from", FROM, "--mail-rcpt", TO, "--upload-file", "-"])
                     .arg(format!("{scheme}://localhost:{}/client.test", server.port));
                 Ok(program.input(MESSAGE))

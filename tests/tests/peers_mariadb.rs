@@ -2,7 +2,7 @@
 
 use starttls::protocol::mysql;
 use starttls_tests::peers::{
-    Ca, Channel, Client, MariaDb, Missing, PASSWORD, Program, USER, skip_or_fail,
+    Ca, Channel, Client, MariaDb, Missing, PASSWORD, USER, native_password, skip_or_fail,
 };
 
 type Connection = Channel<mysql::Client>;
@@ -19,23 +19,9 @@ fn next(connection: &mut Connection) -> (u8, Vec<u8>) {
     (head[3], connection.octets(length as usize))
 }
 
-fn sha1(octets: &[u8]) -> Result<Vec<u8>, Missing> {
-    let ran = Program::find("openssl")?.args(["dgst", "-sha1", "-r"]).input(octets).run();
-    let digits = &ran.stdout[..40];
-    Ok((0..40).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect())
-}
-
-/// The answer of mysql_native_password: SHA1(password) XOR SHA1(nonce, SHA1(SHA1(password))).
-fn answer(password: &str, nonce: &[u8]) -> Result<Vec<u8>, Missing> {
-    let once = sha1(password.as_bytes())?;
-    let twice = sha1(&once)?;
-    let mask = sha1(&[nonce, &twice].concat())?;
-    Ok(once.iter().zip(&mask).map(|(a, b)| a ^ b).collect())
-}
-
 /// HandshakeResponse41 with the flags of SSLRequest.
 fn response(machine: &mysql::Client, password: &str) -> Result<Vec<u8>, Missing> {
-    let answer = answer(password, &machine.nonce())?;
+    let answer = native_password(password, &machine.nonce())?;
     Ok([
         &machine.flags().to_le_bytes()[..],
         &mysql::MAX_PACKET.to_le_bytes(),

@@ -55,7 +55,7 @@ pub use nnrpd::Nnrpd;
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;
 pub use postgresql::PostgreSql;
-pub use program::{OpenSsl, Program, Ran, Swaks};
+pub use program::{OpenSsl, Program, Ran, Swaks, curl, gnutls_cli, native_password, python};
 pub use prosody::Prosody;
 pub use slapd::Slapd;
 pub use vsftpd::Vsftpd;

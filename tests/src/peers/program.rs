@@ -7,7 +7,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Missing;
+use starttls::tls::Version;
+
+use super::{Missing, PASSWORD, USER};
 
 /// A program about to be run, with a time limit.
 ///
@@ -64,6 +66,12 @@ impl Program {
     /// Adds arguments.
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.command.args(args);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
         self
     }
 
@@ -171,6 +179,77 @@ impl OpenSsl {
             None => program,
         })
     }
+}
+
+/// `gnutls-cli` at a server on this machine, that it has to prove to be `localhost` by this
+/// authority. Give it the octets to send, as [`OpenSsl::program`]; what it says itself goes to
+/// standard error.
+///
+/// # Errors
+///
+/// [`Missing`] without gnutls-cli.
+pub fn gnutls_cli(
+    port: u16,
+    starttls: Option<&str>,
+    version: Version,
+    root_pem: &Path,
+) -> Result<Program, Missing> {
+    Ok(Program::find("gnutls-cli")?
+        .args(["--port", &port.to_string(), "--priority"])
+        // `TLSv1.3` without the v.
+        .arg(format!("NORMAL:-VERS-ALL:+VERS-{}", version.name().replace('v', "")))
+        .args(["--verify-hostname", "localhost", "--logfile", "/dev/stderr", "--x509cafile"])
+        .arg(root_pem)
+        .args(starttls.map(|name| format!("--starttls-proto={name}")))
+        .arg("127.0.0.1"))
+}
+
+/// `curl` as [`USER`], that requires TLS of this version and a certificate by this authority.
+///
+/// # Errors
+///
+/// [`Missing`] without curl.
+pub fn curl(version: Version, root_pem: &Path) -> Result<Program, Missing> {
+    let [least, most] = match version {
+        Version::Tls12 => ["--tlsv1.2", "1.2"],
+        _ => ["--tlsv1.3", "1.3"],
+    };
+    Ok(Program::find("curl")?
+        .args(["--silent", "--show-error", "--ssl-reqd", least, "--tls-max", most])
+        .args(["--user", &format!("{USER}:{PASSWORD}"), "--cacert"])
+        .arg(root_pem))
+}
+
+/// Python, if it has this library; its own dropped some in version 3.13.
+///
+/// # Errors
+///
+/// [`Missing`] without python3 or the library.
+pub fn python(library: &str) -> Result<Program, Missing> {
+    let python = || Ok::<_, Missing>(Program::find("python3")?.args(["-W", "ignore", "-c"]));
+    match python()?.arg(format!("import {library}")).run().status.success() {
+        true => python(),
+        false => Err(Missing(format!("Python's {library}"))),
+    }
+}
+
+/// What a client of MySQL answers to a nonce by mysql_native_password:
+/// SHA1(password) XOR SHA1(nonce, SHA1(SHA1(password))).
+///
+/// # Errors
+///
+/// [`Missing`] without openssl.
+pub fn native_password(password: &str, nonce: &[u8]) -> Result<Vec<u8>, Missing> {
+    let once = sha1(password.as_bytes())?;
+    let twice = sha1(&once)?;
+    let mask = sha1(&[nonce, &twice].concat())?;
+    Ok(once.iter().zip(&mask).map(|(a, b)| a ^ b).collect())
+}
+
+fn sha1(octets: &[u8]) -> Result<Vec<u8>, Missing> {
+    let ran = Program::find("openssl")?.args(["dgst", "-sha1", "-r"]).input(octets).run();
+    let digit = |at| u8::from_str_radix(&ran.stdout[at..at + 2], 16).expect("a digest");
+    Ok((0..40).step_by(2).map(digit).collect())
 }
 
 /// `swaks`, sending one message.

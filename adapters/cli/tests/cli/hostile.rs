@@ -129,7 +129,7 @@ fn silence_behind_the_go_ahead_runs_out_of_time() {
         negotiate(&mut tcp);
         let _ = tcp.read_to_end(&mut Vec::new());
     });
-    let ended = run(&format!("connect --timeout 0.5 smtp://localhost:{port}"), b"");
+    let ended = run(&format!("connect --timeout 2 smtp://localhost:{port}"), b"");
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stderr.contains("the time ran out"), "{}", ended.stderr);
     server.join().unwrap();
@@ -141,7 +141,7 @@ fn half_a_line_is_shown_when_the_time_runs_out() {
         tcp.write_all(b"220 \x1b[2Jfa").unwrap();
         let _ = tcp.read_to_end(&mut Vec::new());
     });
-    let ended = run(&format!("connect --trace --timeout 0.5 smtp://localhost:{port}"), b"");
+    let ended = run(&format!("connect --trace --timeout 2 smtp://localhost:{port}"), b"");
     assert_eq!(ended.code, Some(3), "{ended:?}");
     let ladder = "S: 220 \\x1b[2Jfa    [plaintext, untrusted]\nstarttls: ";
     assert!(ended.stderr.starts_with(ladder), "{}", ended.stderr);
