@@ -88,6 +88,11 @@ pub trait Negotiate {
         Residue::Forbid
     }
 
+    /// Whether TLS counts only if both sides name the row's protocol in it (RFC 7301).
+    fn requires_alpn(&self) -> bool {
+        false
+    }
+
     /// What is said first inside TLS, before the channel is the application's: nothing, but for a
     /// machine that was [told what](Self::then). A session does that by itself, and reports
     /// [`Established`](crate::inside) behind it.
@@ -154,6 +159,9 @@ macro_rules! forward {
             }
             fn residue(&self) -> Residue {
                 ($($stars)* self $(.$field)?).residue()
+            }
+            fn requires_alpn(&self) -> bool {
+                ($($stars)* self $(.$field)?).requires_alpn()
             }
             fn inside(&mut self) -> Option<&mut (dyn Inside<Side = Self::Side> + '_)> {
                 let $this = self;

@@ -28,7 +28,7 @@ use core::mem;
 use rustls_pki_types::ServerName;
 
 use self::opening::{Opening, Opens};
-use crate::error::{Error, Misuse, Refusal};
+use crate::error::{Error, Misuse, Refusal, TlsError};
 use crate::negotiate::{AllowPlaintext, Client, Negotiate, Negotiation, Server, Status, Untrusted};
 use crate::storage::Storage;
 use crate::tls::{ClientTls, Connection, Poll, Security, ServerTls, Spill, TlsFailure, Version};
@@ -104,7 +104,8 @@ impl<N: Negotiate<Side = Client>, I: Storage, O: Storage> Session<N, I, O> {
     ///
     /// # Errors
     /// [`Misuse::Name`] if `name` is neither; [`Misuse::BufferTooSmall`] for a send buffer below
-    /// [`MIN_SEND_BUFFER`].
+    /// [`MIN_SEND_BUFFER`]; [`Misuse::TlsConfig`] if the machine
+    /// [requires](Negotiate::requires_alpn) a protocol name that `tls` would not send.
     pub fn client(
         machine: N,
         tls: &ClientTls,
@@ -113,6 +114,9 @@ impl<N: Negotiate<Side = Client>, I: Storage, O: Storage> Session<N, I, O> {
         output: O,
     ) -> Result<Self, Error> {
         let name = crate::tls::server_name(name)?;
+        if machine.requires_alpn() && !tls.names(machine.row()) {
+            return Err(Misuse::TlsConfig.into());
+        }
         Self::new(Negotiation::new(machine), Role::Client(tls.clone(), name), input, output)
     }
 }
@@ -121,8 +125,13 @@ impl<N: Negotiate<Side = Server>, I: Storage, O: Storage> Session<N, I, O> {
     /// A server.
     ///
     /// # Errors
-    /// [`Misuse::BufferTooSmall`] for a send buffer below [`MIN_SEND_BUFFER`].
+    /// [`Misuse::BufferTooSmall`] for a send buffer below [`MIN_SEND_BUFFER`];
+    /// [`Misuse::TlsConfig`] if the machine [requires](Negotiate::requires_alpn) a protocol name
+    /// that is not among those of `tls`.
     pub fn server(machine: N, tls: &ServerTls, input: I, output: O) -> Result<Self, Error> {
+        if machine.requires_alpn() && !tls.names(machine.row()) {
+            return Err(Misuse::TlsConfig.into());
+        }
         Self::new(Negotiation::new(machine), Role::Server(tls.clone()), input, output)
     }
 }
@@ -279,7 +288,9 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         self.received = upgrade.into_recv().stretch();
         let connection = match &self.role {
             Role::Client(tls, name) => tls.connect(machine.row(), name.clone())?,
-            Role::Server(tls) => tls.accept()?,
+            Role::Server(tls) => {
+                tls.accept(machine.row().alpn.filter(|_| machine.requires_alpn()))?
+            }
         };
         self.phase = Phase::Tls(Box::new(connection), machine);
         Ok(())
@@ -291,6 +302,13 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         let (consumed, poll) = tls.step(input, &mut self.spill);
         self.received.consume(consumed)?;
         let (secured, closed) = (tls.is_established(), tls.is_closed());
+        if poll == Ok(Poll::Established)
+            && machine.requires_alpn()
+            && tls.alpn() != machine.row().alpn.map(str::as_bytes)
+        {
+            self.close();
+            return Err(TlsError::Alpn.into());
+        }
         if poll == Ok(Poll::Established)
             && let Some(inside) = machine.inside()
         {

@@ -36,6 +36,10 @@ impl<M: Negotiate> Negotiate for Watch<M> {
         self.machine.residue()
     }
 
+    fn requires_alpn(&self) -> bool {
+        self.machine.requires_alpn()
+    }
+
     fn allow_plaintext(&mut self) {
         self.machine.allow_plaintext();
     }

@@ -213,8 +213,10 @@ fn https() -> Case {
 }
 
 /// Runs a client against the server of each case, by both doors and in both versions. `program`
-/// makes it, for a port, an upgrade and a version.
+/// makes it, for a port, an upgrade and a version, and `alpn` is its option for the one scheme that
+/// takes nobody who does not name it.
 fn each_case(
+    alpn: &'static str,
     upgrade: impl Fn(&Case) -> Option<&'static str>,
     program: impl Fn(u16, Option<&'static str>, Version, &Ca) -> Result<Program, Missing>,
 ) -> Result<(), Missing> {
@@ -226,6 +228,8 @@ fn each_case(
             for version in [Version::Tls12, Version::Tls13] {
                 let server = Scripted::start(scheme, &ca.server);
                 let client = program(server.port, upgrade, version, &ca)?;
+                let named = (scheme == "postgresqls").then_some([alpn, "postgresql"]);
+                let client = client.args(named.into_iter().flatten());
                 let ran = client.input(case.typed.clone()).run();
                 assert!(ran.status.success(), "{scheme} {version:?} {ran:#?}");
                 let answered = [greeting.as_bytes(), &case.answered].concat();
@@ -241,6 +245,7 @@ fn each_case(
 #[test]
 fn openssl_gets_through_every_door() {
     let ran = each_case(
+        "-alpn",
         |case| case.openssl,
         |port, upgrade, version, ca| {
             let client = OpenSsl::new(port, upgrade, &ca.root_pem).program()?;
@@ -254,6 +259,7 @@ fn openssl_gets_through_every_door() {
 #[test]
 fn gnutls_cli_gets_through_every_door() {
     let ran = each_case(
+        "--alpn",
         |case| case.gnutls,
         |port, upgrade, version, ca| gnutls_cli(port, upgrade, version, &ca.root_pem),
     );

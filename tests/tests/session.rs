@@ -7,7 +7,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use starttls::error::{Error, Misuse, TlsError};
-use starttls::session::{Event, MIN_SEND_BUFFER};
+use starttls::protocol::{Implicit, POSTGRESQL, SMTP};
+use starttls::session::{Event, MIN_SEND_BUFFER, Session};
 use starttls::tls::{ClientTls, Security, ServerTls, Version};
 use starttls_tests::pki::Pki;
 use starttls_tests::sessions::{Cut, Pair};
@@ -209,6 +210,61 @@ fn application_protocols() {
     pair.run();
     assert_eq!(pair.server.last(), Err(TlsError::Alpn.into()));
     assert_eq!(pair.client.last(), Err(TlsError::AlertReceived(120).into()));
+}
+
+/// PostgreSQL's direct TLS is on the port of the upgrade, and only the name tells them apart.
+#[test]
+fn direct_tls_of_postgresql_is_by_its_name_or_not_at_all() {
+    let pki = Pki::default();
+    let name = b"postgresql";
+    for version in VERSIONS {
+        let new = |ours: &[&str], theirs: &[&str]| {
+            let [ours, theirs] =
+                [ours, theirs].map(|names| names.iter().map(|&name| name.into()).collect());
+            let (mut client, mut server) = (pki.client(version), pki.server());
+            (client.alpn_protocols, server.alpn_protocols) = (ours, theirs);
+            Pair::new("postgresqls", client, server, Cut::default())
+        };
+        for (ours, theirs) in [(&[][..], &[][..]), (&["x", "postgresql"], &["postgresql", "y"])] {
+            let pair = new(ours, theirs).establish();
+            assert_eq!(pair.client.session.alpn(), Some(&name[..]));
+            assert_eq!(pair.server.session.alpn(), Some(&name[..]));
+        }
+        // Two that would agree on another name.
+        let mut pair = new(&["x", "postgresql"], &["x", "postgresql"]);
+        pair.run();
+        assert_eq!(pair.client.last(), Err(TlsError::Alpn.into()));
+        assert_eq!(pair.server.last(), Err(TlsError::Alpn.into()));
+    }
+    let (input, output) = (|| vec![0; 64], || vec![0; MIN_SEND_BUFFER]);
+    let machine = || Implicit::client(&POSTGRESQL);
+    let tls = ClientTls::new(Arc::new(pki.client(&TLS13)));
+    let client = Session::client(machine(), &tls.without_alpn(), "localhost", input(), output());
+    assert_eq!(client.err(), Some(Misuse::TlsConfig.into()));
+    let mut config = pki.server();
+    config.alpn_protocols = vec![b"other".into()];
+    let tls = ServerTls::new(Arc::new(config)).unwrap();
+    let server = Session::server(Implicit::server(&POSTGRESQL), &tls, input(), output());
+    assert_eq!(server.err(), Some(Misuse::TlsConfig.into()));
+}
+
+/// A peer that leaves the name out is refused, by either side.
+#[test]
+fn direct_tls_of_postgresql_with_a_peer_that_names_nothing() {
+    let pki = Pki::default();
+    for version in VERSIONS {
+        let tls = ClientTls::new(Arc::new(pki.client(version)));
+        let (c, s) = (Implicit::client(&POSTGRESQL), Implicit::server(&SMTP));
+        let mut pair = Pair::of(c, s, &tls, pki.server(), Cut::default());
+        pair.run();
+        assert_eq!(pair.client.last(), Err(TlsError::Alpn.into()));
+        assert_eq!(pair.server.last(), Ok(Event::PeerClosed));
+        let (c, s) = (Implicit::client(&SMTP), Implicit::server(&POSTGRESQL));
+        let mut pair = Pair::of(c, s, &tls, pki.server(), Cut::default());
+        pair.run();
+        assert_eq!(pair.server.last(), Err(TlsError::Alpn.into()));
+        assert_eq!(pair.client.last(), Ok(Event::PeerClosed));
+    }
 }
 
 #[test]

@@ -324,6 +324,10 @@ impl<M: Negotiate> Negotiate for Traced<M> {
         self.machine.residue()
     }
 
+    fn requires_alpn(&self) -> bool {
+        self.machine.requires_alpn()
+    }
+
     fn inside(&mut self) -> Option<&mut (dyn inside::Inside<Side = Self::Side> + '_)> {
         self.machine.inside()
     }

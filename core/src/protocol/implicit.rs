@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use super::Row;
+use super::{POSTGRESQL, Row};
 use crate::error::{Error, Misuse};
 use crate::negotiate::{Client, Negotiate, Next, Residue, Server, Side};
 use crate::wire::{Frame, Out};
@@ -41,6 +41,12 @@ impl<S: Side> Negotiate for Implicit<S> {
 
     fn residue(&self) -> Residue {
         Residue::Tls
+    }
+
+    fn requires_alpn(&self) -> bool {
+        // The port is also that of the upgrade: the name is what rules out an attack across the
+        // two (PostgreSQL 17, "SSL Session Encryption").
+        *self.row == POSTGRESQL
     }
 
     fn start(&mut self, _: &mut Out<'_>) -> Result<Next, Error> {

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 
 use rustls::client::UnbufferedClientConnection;
@@ -44,6 +45,14 @@ impl ClientTls {
         self
     }
 
+    /// Whether the protocol of `row` will be named.
+    pub(crate) fn names(&self, row: &Row) -> bool {
+        match &self.config.alpn_protocols {
+            none if none.is_empty() => self.alpn && row.alpn.is_some(),
+            own => is_named(own, row),
+        }
+    }
+
     pub(crate) fn connect(
         &self,
         row: &Row,
@@ -78,6 +87,10 @@ impl fmt::Debug for ClientTls {
     }
 }
 
+fn is_named(names: &[Vec<u8>], row: &Row) -> bool {
+    names.iter().any(|name| Some(name.as_slice()) == row.alpn.map(str::as_bytes))
+}
+
 /// A server name as TLS knows it: a DNS name or an IP address.
 pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     match ServerName::try_from(name) {
@@ -105,8 +118,23 @@ impl ServerTls {
         Ok(Self { config })
     }
 
-    pub(crate) fn accept(&self) -> Result<Connection, Error> {
-        UnbufferedServerConnection::new(self.config.clone())
+    /// Whether the protocol of `row` will be named, if it has to be.
+    pub(crate) fn names(&self, row: &Row) -> bool {
+        let own = &self.config.alpn_protocols;
+        own.is_empty() && row.alpn.is_some() || is_named(own, row)
+    }
+
+    /// `required` is a name that has to be agreed on; otherwise the configuration's are offered.
+    pub(crate) fn accept(&self, required: Option<&str>) -> Result<Connection, Error> {
+        let config = match required {
+            Some(alpn) if self.config.alpn_protocols.is_empty() => {
+                let mut config = ServerConfig::clone(&self.config);
+                config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+                Arc::new(config)
+            }
+            _ => self.config.clone(),
+        };
+        UnbufferedServerConnection::new(config)
             .map(Connection::server)
             .map_err(|error| Error::Tls(failure::classify(&error)))
     }
