@@ -9,16 +9,39 @@ use crate::error::{Error, Misbehaviour};
 /// A bare LF, a CR before anything but LF, and a NUL are errors at the octet that proves them, so
 /// the result does not depend on how the octets were cut into reads (RFC 5321 §2.3.8).
 pub(crate) fn line(input: &[u8], scanned: usize) -> Result<Frame, Error> {
-    let mut after_cr = scanned > 0 && input.get(scanned - 1) == Some(&b'\r');
-    for (at, &octet) in input.iter().enumerate().skip(scanned) {
-        match (octet, after_cr) {
-            (b'\n', true) => return Ok(Frame::Whole(at + 1)),
-            (b'\n', false) | (_, true) => return Err(Misbehaviour::BareLineEnd.into()),
-            (0, false) => return Err(Misbehaviour::Nul.into()),
-            _ => after_cr = octet == b'\r',
+    // A CR may have been the last of them.
+    let last = scanned.saturating_sub(1);
+    let from = if input.get(last) == Some(&b'\r') { last } else { scanned };
+    let mut rest = input.get(from..).unwrap_or_default();
+    loop {
+        rest = skip_plain(rest);
+        match rest {
+            [b'\r', b'\n', behind @ ..] => return Ok(Frame::Whole(input.len() - behind.len())),
+            [] | [b'\r'] => return Ok(Frame::Partial),
+            [b'\r' | b'\n', ..] => return Err(Misbehaviour::BareLineEnd.into()),
+            [0, ..] => return Err(Misbehaviour::Nul.into()),
+            [_, behind @ ..] => rest = behind,
         }
     }
-    Ok(Frame::Partial)
+}
+
+/// Skips octets above CR, which are neither it, nor LF, nor NUL, a word at a time.
+fn skip_plain(mut octets: &[u8]) -> &[u8] {
+    const ONES: usize = usize::MAX / 0xff;
+    while let Some((word, behind)) = octets.split_first_chunk() {
+        let word = usize::from_le_bytes(*word);
+        // Taking 14 from each octet sets the high bit of the first one that is below it; of those
+        // behind, a borrow may set others.
+        let below = word.wrapping_sub(14 * ONES) & !word & (0x80 * ONES);
+        if below != 0 {
+            return octets.get(below.trailing_zeros() as usize / 8..).unwrap_or_default();
+        }
+        octets = behind;
+    }
+    while let [14..=255, behind @ ..] = octets {
+        octets = behind;
+    }
+    octets
 }
 
 #[cfg(test)]
