@@ -1,6 +1,7 @@
 //! Lines that end in CR LF, and in nothing else.
 
 use super::Frame;
+use super::scan::skip;
 use crate::error::{Error, Misbehaviour};
 
 /// Looks for the end of the line at the front of `input`, of which the first `scanned` octets
@@ -14,7 +15,7 @@ pub(crate) fn line(input: &[u8], scanned: usize) -> Result<Frame, Error> {
     let from = if input.get(last) == Some(&b'\r') { last } else { scanned };
     let mut rest = input.get(from..).unwrap_or_default();
     loop {
-        rest = skip_plain(rest);
+        rest = skip(rest, b'\r' + 1, []);
         match rest {
             [b'\r', b'\n', behind @ ..] => return Ok(Frame::Whole(input.len() - behind.len())),
             [] | [b'\r'] => return Ok(Frame::Partial),
@@ -23,25 +24,6 @@ pub(crate) fn line(input: &[u8], scanned: usize) -> Result<Frame, Error> {
             [_, behind @ ..] => rest = behind,
         }
     }
-}
-
-/// Skips octets above CR, which are neither it, nor LF, nor NUL, a word at a time.
-fn skip_plain(mut octets: &[u8]) -> &[u8] {
-    const ONES: usize = usize::MAX / 0xff;
-    while let Some((word, behind)) = octets.split_first_chunk() {
-        let word = usize::from_le_bytes(*word);
-        // Taking 14 from each octet sets the high bit of the first one that is below it; of those
-        // behind, a borrow may set others.
-        let below = word.wrapping_sub(14 * ONES) & !word & (0x80 * ONES);
-        if below != 0 {
-            return octets.get(below.trailing_zeros() as usize / 8..).unwrap_or_default();
-        }
-        octets = behind;
-    }
-    while let [14..=255, behind @ ..] = octets {
-        octets = behind;
-    }
-    octets
 }
 
 #[cfg(test)]

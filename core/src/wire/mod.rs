@@ -12,6 +12,7 @@ mod literal;
 mod multiline;
 pub(crate) mod packet;
 mod reply;
+mod scan;
 mod tagged;
 pub(crate) mod telnet;
 pub(crate) mod xml;
