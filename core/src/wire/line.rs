@@ -26,6 +26,16 @@ pub(crate) fn line(input: &[u8], scanned: usize) -> Result<Frame, Error> {
     }
 }
 
+/// What LF ends, and what is left behind the last. Unlike `split_inclusive` it links no panic.
+pub(crate) fn lines(mut octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || {
+        let end = octets.iter().position(|&octet| octet == b'\n').map_or(octets.len(), |at| at + 1);
+        let (line, rest) = octets.split_at_checked(end).filter(|(line, _)| !line.is_empty())?;
+        octets = rest;
+        Some(line)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +49,13 @@ mod tests {
         assert_eq!(line(b"a\rb\r\n", 0), Err(Misbehaviour::BareLineEnd.into()));
         assert_eq!(line(b"a\r\r\n", 0), Err(Misbehaviour::BareLineEnd.into()));
         assert_eq!(line(b"a\0b\r\n", 0), Err(Misbehaviour::Nul.into()));
+    }
+
+    #[test]
+    fn lines_follow_each_other() {
+        assert!(lines(b"a\r\n\nb").eq([&b"a\r\n"[..], b"\n", b"b"]));
+        assert!(lines(b"a\n").eq([b"a\n"]));
+        assert_eq!(lines(b"").next(), None);
     }
 
     #[test]

@@ -337,9 +337,10 @@ impl<'a> Server<'a> {
         }
         out.put(&[b"'"])?;
         if let Some(from) = theirs.attributes().find(|one| one.name.is("", "from")) {
-            let bare = from.value.split('/').next().unwrap_or_default();
+            let mut parts = from.value.as_bytes().split(|&octet| octet == b'/');
+            let bare = parts.next().unwrap_or_default();
             let quote = [from.quote as u8];
-            out.put(&[b" to=", &quote, bare.as_bytes(), &quote])?;
+            out.put(&[b" to=", &quote, bare, &quote])?;
         }
         out.put(&[b" xml:lang='en'", VERSION])
     }
