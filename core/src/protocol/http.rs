@@ -196,7 +196,7 @@ fn status_line(line: &[u8]) -> Option<(u8, u16)> {
     };
     let number = |digit: &u8| u16::from(digit - b'0');
     // A server may leave out the space where it leaves out the reason.
-    let reason = reason.is_empty() || (reason.starts_with(b" ") && reason.iter().all(is_text));
+    let reason = reason.is_empty() || (reason.starts_with(b" ") && is_text(reason));
     reason.then(|| (*minor, number(a) * 100 + number(b) * 10 + number(c)))
 }
 
