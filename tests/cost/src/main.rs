@@ -16,8 +16,8 @@ use std::{env, fs, process};
 use starttls::Error;
 use starttls::negotiate::{Client, Negotiate, Negotiation, Server, Status};
 use starttls::wire::{Out, RecvBuf};
-use starttls_benches::dialogue::Dialogue;
-use starttls_benches::table::{Entry, Role};
+use starttls_cost::dialogue::Dialogue;
+use starttls_cost::table::{Entry, Role};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         None => measure().and_then(|costs| compare(&costs)),
         Some("--record") => measure().and_then(|costs| Ok(fs::write(record(), table(&costs))?)),
         Some("--play") => play(),
-        Some(_) => Err("usage: starttls-benches [--record]".into()),
+        Some(_) => Err("usage: starttls-cost [--record]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,7 +70,7 @@ fn counted(work: &mut dyn FnMut()) {
 }
 
 /// What callgrind calls it.
-const COUNTED: &str = "starttls_benches::counted";
+const COUNTED: &str = "starttls_cost::counted";
 
 /// In the order in which [`measure`] reads the counts.
 fn play() -> Result<()> {
@@ -145,7 +145,7 @@ struct Cost {
 
 /// Runs [`play`] under callgrind, which writes a file each time that [`counted`] returns.
 fn measure() -> Result<Vec<Cost>> {
-    let folder = env::temp_dir().join(format!("starttls-benches-{}", process::id()));
+    let folder = env::temp_dir().join(format!("starttls-cost-{}", process::id()));
     fs::create_dir(&folder)?;
     let costs = measure_in(&folder);
     fs::remove_dir_all(&folder)?;
