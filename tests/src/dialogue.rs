@@ -198,6 +198,12 @@ impl Dialogue {
         self.setting.value("protocol")
     }
 
+    /// Whether it was recorded from a real server.
+    pub fn is_recorded(&self) -> bool {
+        let source = self.setting.value("source");
+        source == "as the server speaks it" || source.starts_with("recorded from ")
+    }
+
     /// One side's words as they are compared: turn by turn, but in one where both speak first.
     pub fn compared(&self, turns: &[Vec<u8>]) -> Vec<Vec<u8>> {
         match self.setting.value("crossing") {
@@ -296,7 +302,8 @@ pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
 
 /// The `.txt` files of a folder of this crate, by name.
 pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|path| path.join(folder));
+    let path = { above }.find(|path| path.is_dir()).unwrap_or_else(|| panic!("no {folder}"));
     let mut files: Vec<_> = fs::read_dir(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         .map(|entry| entry.expect("a folder's entry").path())

@@ -84,12 +84,9 @@ fn the_table_is_whole() {
             assert_eq!(machine.row().name, entry.row);
             assert_eq!(machine.residue(), entry.residue, "{}", entry.name);
             assert_eq!(machine.max_frame(), entry.max_frame, "{}", entry.name);
-            assert!(
-                size_of_val(&*machine) <= entry.max_state,
-                "{}: {}",
-                entry.name,
-                size_of_val(&*machine)
-            );
+            let state = size_of_val(&*machine);
+            let most = entry.max_state.min(128);
+            assert!(state <= most, "{}: {state} octets of state", entry.name);
         }
         let forbid = S::table().iter().filter(|entry| entry.residue == Residue::Forbid).count();
         assert!(forbid >= 2, "the exceptions are few");

@@ -22,7 +22,7 @@ use crate::negotiate::{self, Negotiate, Next};
 use crate::protocol::Machines;
 use crate::protocol::{Row, smtp};
 use crate::wire::head::{Field, head, is_text, is_token};
-use crate::wire::{Frame, MAX_LINE, Out, line};
+use crate::wire::{Frame, MAX_LINE, Out, line, lines};
 
 /// The protocol that is asked for. It stands for every version of TLS, which itself agrees on one.
 const TLS: &[u8] = b"TLS/1.0";
@@ -197,7 +197,7 @@ fn status_line(line: &[u8]) -> Option<(u8, u16)> {
     };
     let number = |digit: &u8| u16::from(digit - b'0');
     // A server may leave out the space where it leaves out the reason.
-    let reason = reason.is_empty() || (reason.starts_with(b" ") && reason.iter().all(is_text));
+    let reason = reason.is_empty() || (reason.starts_with(b" ") && is_text(reason));
     reason.then(|| (*minor, number(a) * 100 + number(b) * 10 + number(c)))
 }
 
@@ -353,7 +353,7 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     fn parse(head: &'a [u8]) -> Result<Self, Error> {
         let head = head.strip_prefix(b"\r\n").unwrap_or(head);
-        let mut lines = head.split_inclusive(|&octet| octet == b'\n');
+        let mut lines = lines(head);
         let first = lines.next().unwrap_or_default();
         let mut request = Self::line(first).ok_or(Misbehaviour::Malformed)?;
         for line in lines.filter(|line| *line != b"\r\n") {

@@ -24,7 +24,7 @@ use crate::protocol::Machines;
 use crate::protocol::Row;
 use crate::protocol::lines::{MAX_COMMANDS, not_asked, refused};
 use crate::protocol::smtp::check_name;
-use crate::wire::{Code, Frame, MAX_LINE, Out, line};
+use crate::wire::{Code, Frame, MAX_LINE, Out, line, lines};
 
 /// The longest line a server sends before tags were agreed upon (RFC 2812 §2.3), in octets.
 const MAX_MESSAGE: usize = 512;
@@ -159,7 +159,7 @@ impl<'a> Said<'a> {
 /// Whether no line `behind` a refusal answers what the application has not asked yet. Of half a
 /// line, the words that are whole are judged.
 fn chatter_only(behind: &[u8]) -> bool {
-    behind.split_inclusive(|&octet| octet == b'\n').all(|line| {
+    lines(behind).all(|line| {
         let whole = line.ends_with(b"\n");
         let end = line.iter().rposition(|&octet| octet == b' ').unwrap_or(0);
         let words = if whole { line } else { line.get(..end).unwrap_or_default() };

@@ -149,17 +149,14 @@ impl<'a> Client<'a> {
     fn ask(
         &mut self,
         next: Asked,
-        command: &[&str],
+        command: &[&[u8]],
         behind: &[u8],
         out: &mut Out<'_>,
     ) -> Result<Next, Error> {
         if !behind.is_empty() {
             return Err(Misbehaviour::Unsolicited.into());
         }
-        for part in command {
-            out.put(&[part.as_bytes()])?;
-        }
-        out.put(&[b"\r\n"])?;
+        out.put(command)?;
         self.asked = next;
         Ok(Next::Frame)
     }
@@ -207,14 +204,15 @@ impl Negotiate for Client<'_> {
     fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
         let mut replies = self.replies;
         let (reply, _) = replies.line(frame)?;
-        let hello = [self.mail.hello(), " ", self.name];
+        let own = self.name.as_bytes();
+        let hello = [self.mail.hello().as_bytes(), b" ", own, b"\r\n"];
         let next = match (self.asked, reply.code) {
             _ if !reply.last => Next::Frame,
             (Asked::Greeting, 220) => self.ask(Asked::Ehlo, &hello, behind, out)?,
-            (Asked::Ehlo, 250) => self.ask(Asked::Starttls, &["STARTTLS"], behind, out)?,
+            (Asked::Ehlo, 250) => self.ask(Asked::Starttls, &[b"STARTTLS\r\n"], behind, out)?,
             (Asked::Starttls, 220) => Next::Tls,
             (Asked::Ehlo, 500..=599) if self.plaintext && self.mail == Mail::Smtp => {
-                self.ask(Asked::Helo, &["HELO ", self.name], behind, out)?
+                self.ask(Asked::Helo, &[b"HELO ", own, b"\r\n"], behind, out)?
             }
             (Asked::Ehlo, code @ 500..=599) | (Asked::Helo, code @ 250) => {
                 self.refused(RefusalKind::NotOffered, code, behind, out)?

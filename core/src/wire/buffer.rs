@@ -61,7 +61,8 @@ impl Stretch {
     /// Moves the filled octets to the front and returns the room behind them.
     pub(crate) fn spare<'b>(&mut self, buf: &'b mut [u8]) -> &'b mut [u8] {
         if self.start > 0 {
-            if self.end <= buf.len() {
+            // True, and said here so that nothing of a panic is linked.
+            if self.start <= self.end && self.end <= buf.len() {
                 buf.copy_within(self.range(), 0);
             }
             *self = Self { start: 0, end: self.len() };
@@ -207,7 +208,7 @@ impl<'b> Out<'b> {
 
     /// What is to be sent.
     pub fn octets(&self) -> &[u8] {
-        &self.buf[..self.len]
+        self.buf.get(..self.len).unwrap_or_default()
     }
 
     /// Octets to be sent.
@@ -231,7 +232,9 @@ impl<'b> Out<'b> {
             return Err(Error::OutputFull);
         }
         for part in parts {
-            let (here, rest) = core::mem::take(&mut room).split_at_mut(part.len());
+            let Some((here, rest)) = room.split_at_mut_checked(part.len()) else {
+                return Err(Error::OutputFull);
+            };
             here.copy_from_slice(part);
             room = rest;
         }

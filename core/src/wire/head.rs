@@ -1,5 +1,6 @@
 //! The head of an HTTP/1.1 message: a first line, header fields, an empty line (RFC 9112 §2.1).
 
+use super::scan::skip;
 use super::{Frame, line};
 use crate::error::{Error, Misbehaviour};
 
@@ -33,7 +34,7 @@ impl<'a> Field<'a> {
         let line = line.strip_suffix(b"\r\n").unwrap_or(line);
         let mut parts = line.splitn(2, |&octet| octet == b':');
         match (parts.next(), parts.next()) {
-            (Some(name), Some(value)) if is_token(name) && value.iter().all(is_text) => {
+            (Some(name), Some(value)) if is_token(name) && is_text(value) => {
                 Ok(Self { name, value: trim(value) })
             }
             _ => Err(Misbehaviour::Malformed.into()),
@@ -52,13 +53,23 @@ impl<'a> Field<'a> {
 
 /// RFC 9110 §5.6.2.
 pub(crate) fn is_token(octets: &[u8]) -> bool {
-    let in_token = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(octet);
+    let in_token = |octet: &u8| {
+        matches!(octet, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+            || matches!(octet, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    };
     !octets.is_empty() && octets.iter().all(in_token)
 }
 
 /// What may stand in a value or a reason (RFC 9110 §5.5).
-pub(crate) fn is_text(octet: &u8) -> bool {
-    matches!(octet, b'\t' | b' '..=b'~' | 0x80..)
+pub(crate) fn is_text(octets: &[u8]) -> bool {
+    let mut rest = octets;
+    loop {
+        rest = skip(rest, b' ', [0x7f]);
+        match rest {
+            [b'\t', behind @ ..] => rest = behind,
+            _ => return rest.is_empty(),
+        }
+    }
 }
 
 fn trim(mut octets: &[u8]) -> &[u8] {

@@ -7,6 +7,7 @@
 //! CRLF                        a frame
 //! ```
 
+use super::scan::skip;
 use super::{Frame, MAX_LINE, line};
 use crate::error::{Error, Misbehaviour};
 
@@ -107,16 +108,16 @@ fn announced(line: &[u8]) -> Result<Option<Literal>, Error> {
 
 /// Whether a quoted string is left open at the end: it may not hold CR LF.
 fn ends_in_quotes(line: &[u8]) -> bool {
-    let (mut quoted, mut escaped) = (false, false);
-    for &octet in line {
-        match octet {
-            _ if escaped => escaped = false,
-            b'"' => quoted = !quoted,
-            b'\\' => escaped = quoted,
-            _ => {}
+    let (mut quoted, mut rest) = (false, line);
+    loop {
+        rest = skip(rest, 0, [b'"', b'\\']);
+        match rest {
+            [] => return quoted,
+            [b'"', behind @ ..] => (quoted, rest) = (!quoted, behind),
+            [b'\\', _, behind @ ..] if quoted => rest = behind,
+            [_, behind @ ..] => rest = behind,
         }
     }
-    quoted
 }
 
 #[cfg(test)]

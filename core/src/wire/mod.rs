@@ -12,6 +12,7 @@ mod literal;
 mod multiline;
 pub(crate) mod packet;
 mod reply;
+mod scan;
 mod tagged;
 pub(crate) mod telnet;
 pub(crate) mod xml;
@@ -19,7 +20,7 @@ pub(crate) mod xml;
 #[cfg(feature = "rustls")]
 pub(crate) use buffer::Stretch;
 pub use buffer::{Cipher, Clear, Decrypted, Out, Phase, RecvBuf};
-pub(crate) use line::line;
+pub(crate) use line::{line, lines};
 pub(crate) use literal::{Carries, Literals};
 pub(crate) use multiline::{DotLines, FtpReplies};
 pub use reply::Reply;

@@ -1,11 +1,5 @@
 //! SMTP replies: three digits, `-` or a space, text (RFC 5321 §4.2).
 
-use nom::branch::alt;
-use nom::bytes::complete::take;
-use nom::character::complete::char;
-use nom::combinator::{eof, map_opt, rest, value};
-use nom::{IResult, Parser};
-
 use crate::error::{Error, Misbehaviour};
 
 /// The most lines accepted in one reply.
@@ -25,10 +19,21 @@ pub(crate) struct ReplyLine<'a> {
 
 impl<'a> ReplyLine<'a> {
     /// Parses one whole line, its CR LF included.
+    #[inline]
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Error> {
-        match reply_line(line) {
-            Ok((_, parsed)) => Ok(parsed),
-            Err(_) => Err(Misbehaviour::Malformed.into()),
+        let (text, last) = match line {
+            [_, _, _, b'-', text @ .., b'\r', b'\n'] => (text, false),
+            [_, _, _, b' ', text @ .., b'\r', b'\n'] => (text, true),
+            // A server may leave out the space where it leaves out the text.
+            [_, _, _, b'\r', b'\n'] => (&[][..], true),
+            _ => return Err(Misbehaviour::Malformed.into()),
+        };
+        match *line {
+            [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
+                let [a, b, c] = [a, b, c].map(|digit| Code::from(digit - b'0'));
+                Ok(Self { code: a * 100 + b * 10 + c, last, text })
+            }
+            _ => Err(Misbehaviour::Malformed.into()),
         }
     }
 
@@ -37,28 +42,6 @@ impl<'a> ReplyLine<'a> {
     pub(crate) fn keyword(&self) -> &'a [u8] {
         self.text.split(|&octet| octet == b' ').next().unwrap_or_default()
     }
-}
-
-fn code(input: &[u8]) -> IResult<&[u8], Code> {
-    map_opt(take(3usize), |digits: &[u8]| match *digits {
-        [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
-            Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
-        }
-        _ => None,
-    })
-    .parse(input)
-}
-
-fn reply_line(input: &[u8]) -> IResult<&[u8], ReplyLine<'_>> {
-    let Some((line, _)) = input.split_last_chunk::<2>().filter(|(_, end)| *end == b"\r\n") else {
-        return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::CrLf)));
-    };
-    let (text, code) = code(line)?;
-    // A server may leave out the space where it leaves out the text.
-    let (text, last) =
-        alt((value(false, char('-')), value(true, char(' ')), value(true, eof))).parse(text)?;
-    let (_, text) = rest(text)?;
-    Ok((&[], ReplyLine { code, last, text }))
 }
 
 /// Joins the lines of a multi-line reply: same code in all of them, and not too many.
@@ -70,6 +53,7 @@ pub(crate) struct Replies {
 
 impl Replies {
     /// Takes in the next line; `first` says whether it begins a reply.
+    #[inline]
     pub(crate) fn line<'a>(&mut self, line: &'a [u8]) -> Result<(ReplyLine<'a>, bool), Error> {
         let line = ReplyLine::parse(line)?;
         let first = self.lines == 0;

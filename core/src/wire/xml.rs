@@ -6,13 +6,10 @@
 
 use core::str;
 
-use nom::bytes::complete::{take_till, take_while1};
-use nom::character::complete::{char, multispace0, multispace1, one_of};
-use nom::combinator::verify;
-use nom::sequence::{delimited, preceded, terminated};
-use nom::{IResult, Parser};
+use heapless::Vec;
 
 use super::Frame;
+use super::scan::skip;
 use crate::error::{Error, Misbehaviour};
 
 /// The most attributes of one tag; the header of a stream has half a dozen.
@@ -24,19 +21,20 @@ const MAX_ATTRIBUTES: usize = 32;
 /// More than white space stands between tags only where `text` says so.
 pub(crate) fn markup(input: &[u8], scanned: usize, text: bool) -> Result<Frame, Error> {
     let tag = input.first() == Some(&b'<');
-    for (at, &octet) in input.iter().enumerate().skip(scanned) {
-        match octet {
-            0 => return Err(Misbehaviour::Nul.into()),
-            b'\t' | b'\n' | b'\r' | b' ' => {}
-            b'<' if at == 0 => {}
-            b'<' if !tag => return Ok(Frame::Whole(at)),
-            b'>' if tag => return Ok(Frame::Whole(at + 1)),
-            b'<' | b'>' | ..b' ' => return Err(Misbehaviour::Malformed.into()),
-            _ if tag || text => {}
+    let mut rest = input.get(scanned.max(tag.into())..).unwrap_or_default();
+    loop {
+        if tag || text {
+            rest = skip(rest, b' ', [b'<', b'>']);
+        }
+        match rest {
+            [] => return Ok(Frame::Partial),
+            [0, ..] => return Err(Misbehaviour::Nul.into()),
+            [b'\t' | b'\n' | b'\r' | b' ', behind @ ..] => rest = behind,
+            [b'<', ..] if !tag => return Ok(Frame::Whole(input.len() - rest.len())),
+            [b'>', behind @ ..] if tag => return Ok(Frame::Whole(input.len() - behind.len())),
             _ => return Err(Misbehaviour::Malformed.into()),
         }
     }
-    Ok(Frame::Partial)
 }
 
 /// What a frame is.
@@ -95,7 +93,7 @@ impl<'a> Token<'a> {
     fn of(frame: &'a str) -> Option<Self> {
         let nameless = Self { form: Form::Text, name: Name::default(), attributes: Attributes("") };
         let Some(inner) = frame.strip_prefix('<') else {
-            return refers_well(frame).then_some(nameless);
+            return refers_well(frame.as_bytes()).then_some(nameless);
         };
         let inner = inner.strip_suffix('>')?;
         if let Some(inner) = inner.strip_prefix("?xml") {
@@ -107,9 +105,9 @@ impl<'a> Token<'a> {
             (None, Some(inner)) => (Form::Empty, inner),
             (None, None) => (Form::Start, inner),
         };
-        let (attributes, name) = name(inner).ok()?;
+        let (name, attributes) = name(inner)?;
         let attributes = Attributes(attributes).checked()?;
-        let attributed = attributes.into_iter().next().is_some();
+        let attributed = !skip_space(attributes.0).is_empty();
         (form != Form::End || !attributed).then_some(Self { form, name, attributes })
     }
 
@@ -140,7 +138,7 @@ impl<'a> Iterator for Attributes<'a> {
     type Item = Attribute<'a>;
 
     fn next(&mut self) -> Option<Attribute<'a>> {
-        let (rest, attribute) = attribute(self.0).ok()?;
+        let (attribute, rest) = attribute(self.0)?;
         self.0 = rest;
         Some(attribute)
     }
@@ -162,15 +160,14 @@ impl<'a> Attributes<'a> {
 
     /// The same, if they are all well-formed, of different names, and not too many.
     fn checked(self) -> Option<Self> {
-        let (mut rest, mut count) = (self, 0);
-        while let Some(attribute) = rest.next() {
-            count += 1;
-            let twice = rest.into_iter().any(|other| other.name == attribute.name);
-            if twice || count > MAX_ATTRIBUTES {
+        let (mut rest, mut names) = (self, Vec::<_, MAX_ATTRIBUTES>::new());
+        for Attribute { name, value, .. } in rest.by_ref() {
+            if !refers_well(value.as_bytes()) || names.contains(&name) {
                 return None;
             }
+            names.push(name).ok()?;
         }
-        rest.0.trim_matches(is_space).is_empty().then_some(self)
+        skip_space(rest.0).is_empty().then_some(self)
     }
 }
 
@@ -179,48 +176,77 @@ pub(crate) fn is_space(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' ')
 }
 
-fn part(input: &str) -> IResult<&str, &str> {
-    let inside =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') || !c.is_ascii();
-    let begins =
-        |name: &str| !name.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '.'));
-    verify(take_while1(inside), begins).parse(input)
+fn skip_space(input: &str) -> &str {
+    let is_space = |octet: &u8| matches!(octet, b'\t' | b'\n' | b'\r' | b' ');
+    let end = input.as_bytes().iter().position(|octet| !is_space(octet)).unwrap_or(input.len());
+    input.get(end..).unwrap_or_default()
 }
 
-fn name(input: &str) -> IResult<&str, Name<'_>> {
-    let (rest, first) = part(input)?;
-    match rest.strip_prefix(':') {
-        Some(rest) => {
-            let (rest, local) = part(rest)?;
-            Ok((rest, Name { prefix: first, local }))
+/// A name without a colon, and what stands behind it.
+fn part(input: &str) -> Option<(&str, &str)> {
+    let inside =
+        |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | 0x80..);
+    let end = input.as_bytes().iter().position(|octet| !inside(octet)).unwrap_or(input.len());
+    match input.split_at_checked(end)? {
+        ("", _) => None,
+        (name, _) if name.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '.')) => {
+            None
         }
-        None => Ok((rest, Name { prefix: "", local: first })),
+        parts => Some(parts),
     }
 }
 
-fn attribute(input: &str) -> IResult<&str, Attribute<'_>> {
-    let (rest, name) = preceded(multispace1, name).parse(input)?;
-    let equals = delimited(multispace0, char('='), multispace0);
-    let (rest, quote) = preceded(equals, one_of("'\"")).parse(rest)?;
-    let value = verify(take_till(|c| c == quote), |value: &str| refers_well(value));
-    let (rest, value) = terminated(value, char(quote)).parse(rest)?;
-    Ok((rest, Attribute { name, value, quote }))
+fn name(input: &str) -> Option<(Name<'_>, &str)> {
+    let (first, rest) = part(input)?;
+    match rest.strip_prefix(':') {
+        Some(rest) => {
+            let (local, rest) = part(rest)?;
+            Some((Name { prefix: first, local }, rest))
+        }
+        None => Some((Name { prefix: "", local: first }, rest)),
+    }
+}
+
+/// An attribute behind white space; its references are not looked at.
+fn attribute(input: &str) -> Option<(Attribute<'_>, &str)> {
+    let rest = skip_space(input);
+    if rest.len() == input.len() {
+        return None;
+    }
+    let (name, rest) = name(rest)?;
+    let rest = skip_space(skip_space(rest).strip_prefix('=')?);
+    let quote = *rest.as_bytes().first().filter(|octet| matches!(octet, b'\'' | b'"'))?;
+    let rest = rest.get(1..)?;
+    let behind = skip(rest.as_bytes(), 0, [quote]);
+    let (value, rest) = rest.split_at_checked(rest.len() - behind.len())?;
+    Some((Attribute { name, value, quote: quote.into() }, rest.get(1..)?))
 }
 
 /// No reference but to a character or to what XML itself defines.
-fn refers_well(text: &str) -> bool {
-    text.split('&').skip(1).all(|behind| match behind.split_once(';') {
-        Some(("amp" | "lt" | "gt" | "quot" | "apos", _)) => true,
-        Some((reference, _)) => reference.strip_prefix('#').is_some_and(|number| {
-            let (digits, radix) = match number.strip_prefix('x') {
-                Some(digits) => (digits, 16),
-                None => (number, 10),
-            };
-            let code = u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
-            !digits.starts_with('+') && code.is_some_and(|c| c >= ' ' || is_space(c))
-        }),
-        None => false,
-    })
+fn refers_well(text: &[u8]) -> bool {
+    let mut rest = skip(text, 0, [b'&']);
+    while let [b'&', behind @ ..] = rest {
+        let mut parts = behind.splitn(2, |&octet| octet == b';');
+        match (parts.next(), parts.next()) {
+            (Some(reference), Some(behind)) if is_defined(reference) => {
+                rest = skip(behind, 0, [b'&']);
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+fn is_defined(reference: &[u8]) -> bool {
+    let (digits, radix) = match reference {
+        b"amp" | b"lt" | b"gt" | b"quot" | b"apos" => return true,
+        [b'#', b'x', digits @ ..] => (digits, 16),
+        [b'#', digits @ ..] => (digits, 10),
+        _ => return false,
+    };
+    let number = str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'));
+    let code = number.and_then(|digits| u32::from_str_radix(digits, radix).ok());
+    code.and_then(char::from_u32).is_some_and(|c| c >= ' ' || is_space(c))
 }
 
 #[cfg(test)]

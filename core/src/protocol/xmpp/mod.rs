@@ -332,16 +332,14 @@ impl<'a> Server<'a> {
     /// The header of the stream the other way, to whoever the client says it is (§4.7.2).
     fn open(&self, theirs: Token<'_>, out: &mut Out<'_>) -> Result<(), Error> {
         header(self.kind, out)?;
-        out.put(&[b" from='", self.name.as_bytes(), b"' id='"])?;
-        for octet in self.id {
-            let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-            out.put(&[&[digit(octet >> 4), digit(octet & 15)]])?;
-        }
-        out.put(&[b"'"])?;
+        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        let id = self.id.map(|octet| [digit(octet >> 4), digit(octet & 15)]);
+        out.put(&[b" from='", self.name.as_bytes(), b"' id='", id.as_flattened(), b"'"])?;
         if let Some(from) = theirs.attributes().find(|one| one.name.is("", "from")) {
-            let bare = from.value.split('/').next().unwrap_or_default();
+            let mut parts = from.value.as_bytes().split(|&octet| octet == b'/');
+            let bare = parts.next().unwrap_or_default();
             let quote = [from.quote as u8];
-            out.put(&[b" to=", &quote, bare.as_bytes(), &quote])?;
+            out.put(&[b" to=", &quote, bare, &quote])?;
         }
         out.put(&[b" xml:lang='en'", VERSION])
     }

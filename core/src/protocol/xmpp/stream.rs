@@ -53,11 +53,13 @@ pub(super) fn version(header: Token<'_>) -> Result<u16, Error> {
         true => text.parse::<u16>().ok(),
         false => None,
     };
-    let parts = version.split_once('.').map(|(major, minor)| (number(major), number(minor)));
-    match parts {
-        Some((Some(major), Some(_))) => Ok(major),
-        _ => Err(Misbehaviour::Malformed.into()),
-    }
+    let dot = version.bytes().position(|octet| octet == b'.').unwrap_or(version.len());
+    let parts = version.split_at_checked(dot);
+    let numbers = parts.and_then(|(major, minor)| {
+        let minor = minor.strip_prefix('.').and_then(number);
+        number(major).zip(minor)
+    });
+    numbers.map(|(major, _)| major).ok_or(Misbehaviour::Malformed.into())
 }
 
 /// The namespaces that matter here.
