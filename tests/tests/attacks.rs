@@ -29,7 +29,7 @@ fn attacks_at_every_split_point() {
     }
     for ((protocol, side), (cases, runs)) in counts {
         let line =
-            format!("attacks          {protocol:>10} {side} {cases:>4} cases {runs:>8} runs\n");
+            format!("attacks          {protocol:>20} {side} {cases:>4} cases {runs:>8} runs\n");
         std::io::stdout().write_all(line.as_bytes()).unwrap();
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));

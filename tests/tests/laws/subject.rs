@@ -75,7 +75,7 @@ pub(crate) fn print(law: &str, counts: Vec<(&str, &str, usize)>) {
         }
     }
     for (name, side, count) in sums {
-        let line = format!("{law:<16} {name:>10} {side} {count:>8} runs\n");
+        let line = format!("{law:<16} {name:>20} {side} {count:>8} runs\n");
         std::io::stdout().write_all(line.as_bytes()).expect("stdout");
     }
 }
