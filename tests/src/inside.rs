@@ -10,7 +10,9 @@ use starttls::protocol::{Names, Row, scheme};
 use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
-use crate::table::{CLIENT, Entry, LINES, Machine, SERVER, exact, random, smtp_replies};
+use crate::table::{CLIENT, COMMAND, Entry, LINES, Machine, SERVER, exact, random, smtp_replies};
+
+mod streams;
 
 /// An opening, dressed as a negotiation for the player. The hand-over is where the application
 /// takes the channel; a client's says `application` there, which is a server's last frame.
@@ -152,6 +154,8 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("smtp", "smtp", CLIENT, "smtp-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("smtps", "smtp", CLIENT, "smtps-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("lmtp", "lmtp", CLIENT, "lmtp-dovecot", Forbid, 2048, LINES, smtp_hello),
+    client!("telnet", "telnet", None, "telnet-draft", Tls, 0, (0, 0), streams::first),
+    client!("telnets", "telnet", None, "telnets-rfc858", Tls, 0, (0, 0), streams::first),
 ];
 
 #[rustfmt::skip]
@@ -159,6 +163,8 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("smtp", "smtp", SERVER, "smtp-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("smtps", "smtp", SERVER, "smtps-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("lmtp", "lmtp", SERVER, "lmtp-dovecot", 2048, LINES, smtp_application, smtp_replies),
+    server!("telnet", "telnet", None, "telnet-draft", 3, COMMAND, streams::telnet_element, exact),
+    server!("telnets", "telnet", None, "telnets-rfc858", 3, COMMAND, streams::telnet_element, exact),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did
