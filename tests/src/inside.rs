@@ -154,6 +154,8 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("smtp", "smtp", CLIENT, "smtp-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("smtps", "smtp", CLIENT, "smtps-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("lmtp", "lmtp", CLIENT, "lmtp-dovecot", Forbid, 2048, LINES, smtp_hello),
+    client!("postgresql", "postgresql", None, "postgresql-15", Forbid, 0, (0, 0), streams::first),
+    client!("postgresqls", "postgresql", None, "postgresqls-17", Forbid, 0, (0, 0), streams::first),
     client!("telnet", "telnet", None, "telnet-draft", Tls, 0, (0, 0), streams::first),
     client!("telnets", "telnet", None, "telnets-rfc858", Tls, 0, (0, 0), streams::first),
 ];
@@ -163,6 +165,8 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("smtp", "smtp", SERVER, "smtp-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("smtps", "smtp", SERVER, "smtps-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("lmtp", "lmtp", SERVER, "lmtp-dovecot", 2048, LINES, smtp_application, smtp_replies),
+    server!("postgresql", "postgresql", None, "postgresql-15", 8, (0, 0), streams::postgresql_packet, exact),
+    server!("postgresqls", "postgresql", None, "postgresqls-17", 8, (0, 0), streams::postgresql_packet, exact),
     server!("telnet", "telnet", None, "telnet-draft", 3, COMMAND, streams::telnet_element, exact),
     server!("telnets", "telnet", None, "telnets-rfc858", 3, COMMAND, streams::telnet_element, exact),
 ];

@@ -5,6 +5,13 @@ pub(super) fn first(last: &[u8], _: &[u8]) -> bool {
     last.is_empty()
 }
 
+/// The head of any packet but the requests for encryption, which were declined where they came.
+pub(super) fn postgresql_packet(last: &[u8], sent: &[u8]) -> bool {
+    let (length, code) = last.split_at(4);
+    let request = length == [0, 0, 0, 8] && (code == [4, 210, 22, 47] || code == [4, 210, 22, 48]);
+    last.len() == 8 && !request && ["", "N", "NN"].contains(&&*String::from_utf8_lossy(sent))
+}
+
 /// Not WILL, WONT, DO and DONT of option 46; a text's first octet.
 pub(super) fn telnet_element(last: &[u8], _: &[u8]) -> bool {
     let option = last.len() == 3 && (251..=254).contains(&last[1]) && last[2] == 46;
