@@ -10,7 +10,9 @@ use starttls::protocol::{Names, Row, scheme};
 use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
-use crate::table::{CLIENT, COMMAND, Entry, LINES, Machine, SERVER, exact, random, smtp_replies};
+use crate::table::{
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, SERVER, exact, random, smtp_replies,
+};
 
 mod streams;
 
@@ -156,6 +158,7 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("lmtp", "lmtp", CLIENT, "lmtp-dovecot", Forbid, 2048, LINES, smtp_hello),
     client!("postgresql", "postgresql", None, "postgresql-15", Forbid, 0, (0, 0), streams::first),
     client!("postgresqls", "postgresql", None, "postgresqls-17", Forbid, 0, (0, 0), streams::first),
+    client!("mysql", "mysql", None, "mysql-mariadb", Forbid, 0, (0, 0), streams::first),
     client!("telnet", "telnet", None, "telnet-draft", Tls, 0, (0, 0), streams::first),
     client!("telnets", "telnet", None, "telnets-rfc858", Tls, 0, (0, 0), streams::first),
 ];
@@ -167,6 +170,7 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("lmtp", "lmtp", SERVER, "lmtp-dovecot", 2048, LINES, smtp_application, smtp_replies),
     server!("postgresql", "postgresql", None, "postgresql-15", 8, (0, 0), streams::postgresql_packet, exact),
     server!("postgresqls", "postgresql", None, "postgresqls-17", 8, (0, 0), streams::postgresql_packet, exact),
+    server!("mysql", "mysql", None, "mysql-mariadb", 6, PACKET, streams::mysql_packet, exact),
     server!("telnet", "telnet", None, "telnet-draft", 3, COMMAND, streams::telnet_element, exact),
     server!("telnets", "telnet", None, "telnets-rfc858", 3, COMMAND, streams::telnet_element, exact),
 ];

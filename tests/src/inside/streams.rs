@@ -12,6 +12,12 @@ pub(super) fn postgresql_packet(last: &[u8], sent: &[u8]) -> bool {
     last.len() == 8 && !request && ["", "N", "NN"].contains(&&*String::from_utf8_lossy(sent))
 }
 
+/// Not 32 octets with the flag, which is the fourth bit of the second octet of the payload.
+pub(super) fn mysql_packet(last: &[u8], sent: &[u8]) -> bool {
+    let request = last[..3] == [32, 0, 0] && last.get(5).is_some_and(|octet| octet & 8 != 0);
+    sent.is_empty() && !request && (last.len() == 4 || last.len() == 6)
+}
+
 /// Not WILL, WONT, DO and DONT of option 46; a text's first octet.
 pub(super) fn telnet_element(last: &[u8], _: &[u8]) -> bool {
     let option = last.len() == 3 && (251..=254).contains(&last[1]) && last[2] == 46;
