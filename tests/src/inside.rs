@@ -11,7 +11,7 @@ use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
 use crate::table::{
-    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, SERVER, exact, random, smtp_replies,
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, SERVER, exact, http_answer, random, smtp_replies,
 };
 
 mod streams;
@@ -161,6 +161,8 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("mysql", "mysql", None, "mysql-mariadb", Forbid, 0, (0, 0), streams::first),
     client!("telnet", "telnet", None, "telnet-draft", Tls, 0, (0, 0), streams::first),
     client!("telnets", "telnet", None, "telnets-rfc858", Tls, 0, (0, 0), streams::first),
+    client!("http", "http", None, "http-chunked", Forbid, 2048, LINES, streams::http_end),
+    client!("https", "http", None, "https-rfc9110", Forbid, 0, (0, 0), streams::first),
 ];
 
 #[rustfmt::skip]
@@ -173,6 +175,8 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("mysql", "mysql", None, "mysql-mariadb", 6, PACKET, streams::mysql_packet, exact),
     server!("telnet", "telnet", None, "telnet-draft", 3, COMMAND, streams::telnet_element, exact),
     server!("telnets", "telnet", None, "telnets-rfc858", 3, COMMAND, streams::telnet_element, exact),
+    server!("http", "http", None, "http-rfc2817", 1, (0, 0), streams::http_request, http_answer),
+    server!("https", "http", None, "https-rfc9110", 1, (0, 0), streams::https_request, exact),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did

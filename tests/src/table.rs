@@ -607,7 +607,7 @@ fn http_request(last: &[u8], sent: &[u8]) -> bool {
 }
 
 /// The elements that matter, whatever their prefix, and in the header who speaks to whom.
-fn xmpp_tags(octets: &[u8]) -> Vec<String> {
+pub(crate) fn xmpp_tags(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets).replace('"', "'").replace(" = ", "=");
     let mut shape = Vec::new();
     for tag in text.split('<').skip(1).filter(|tag| !tag.starts_with('/')) {
@@ -628,7 +628,7 @@ fn xmpp_tags(octets: &[u8]) -> Vec<String> {
 }
 
 /// The first line, and whether it names TLS/1.0.
-fn http_answer(octets: &[u8]) -> Vec<String> {
+pub(crate) fn http_answer(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets).into_owned();
     let upgrade =
         text.lines().any(|line| line.starts_with("Upgrade: ") && line.contains("TLS/1.0"));

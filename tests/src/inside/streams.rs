@@ -23,3 +23,18 @@ pub(super) fn telnet_element(last: &[u8], _: &[u8]) -> bool {
     let option = last.len() == 3 && (251..=254).contains(&last[1]) && last[2] == 46;
     !option && (last[0] == 255 || last.len() == 1)
 }
+
+/// An empty line, which ends a head, or fields behind chunks; or a piece of a body, which may be
+/// anything, but never the line an answer begins with.
+pub(super) fn http_end(last: &[u8], sent: &[u8]) -> bool {
+    (last == b"\r\n" || (!last.is_empty() && last.len() <= 1024 && !last.starts_with(b"HTTP/1")))
+        && sent.starts_with(b"G")
+}
+
+pub(super) fn http_request(last: &[u8], sent: &[u8]) -> bool {
+    last.len() == 1 && sent == b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+}
+
+pub(super) fn https_request(last: &[u8], sent: &[u8]) -> bool {
+    last.len() == 1 && sent.is_empty()
+}
