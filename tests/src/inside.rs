@@ -11,7 +11,8 @@ use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
 use crate::table::{
-    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, SERVER, exact, http_answer, random, smtp_replies,
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer, random,
+    smtp_replies, xmpp_tags,
 };
 
 mod streams;
@@ -161,6 +162,10 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("mysql", "mysql", None, "mysql-mariadb", Forbid, 0, (0, 0), streams::first),
     client!("telnet", "telnet", None, "telnet-draft", Tls, 0, (0, 0), streams::first),
     client!("telnets", "telnet", None, "telnets-rfc858", Tls, 0, (0, 0), streams::first),
+    client!("xmpp-client", "xmpp-client", PEER, "xmpp-client-prosody", Tls, 2048, TAGS, streams::xmpp_features),
+    client!("xmpp-clients", "xmpp-client", PEER, "xmpp-clients-xep0368", Tls, 2048, TAGS, streams::xmpp_features),
+    client!("xmpp-server", "xmpp-server", PEER, "xmpp-server-prosody", Tls, 2048, TAGS, streams::xmpp_features),
+    client!("xmpp-servers", "xmpp-server", PEER, "xmpp-servers-xep0368", Tls, 2048, TAGS, streams::xmpp_features),
     client!("http", "http", None, "http-chunked", Forbid, 2048, LINES, streams::http_end),
     client!("https", "http", None, "https-rfc9110", Forbid, 0, (0, 0), streams::first),
 ];
@@ -175,6 +180,10 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("mysql", "mysql", None, "mysql-mariadb", 6, PACKET, streams::mysql_packet, exact),
     server!("telnet", "telnet", None, "telnet-draft", 3, COMMAND, streams::telnet_element, exact),
     server!("telnets", "telnet", None, "telnets-rfc858", 3, COMMAND, streams::telnet_element, exact),
+    server!("xmpp-client", "xmpp-client", SERVER, "xmpp-client-prosody", 2048, TAGS, streams::xmpp_element, xmpp_tags),
+    server!("xmpp-clients", "xmpp-client", SERVER, "xmpp-clients-xep0368", 2048, TAGS, streams::xmpp_element, xmpp_tags),
+    server!("xmpp-server", "xmpp-server", SERVER, "xmpp-server-prosody", 2048, TAGS, streams::xmpp_element, xmpp_tags),
+    server!("xmpp-servers", "xmpp-server", SERVER, "xmpp-servers-xep0368", 2048, TAGS, streams::xmpp_element, xmpp_tags),
     server!("http", "http", None, "http-rfc2817", 1, (0, 0), streams::http_request, http_answer),
     server!("https", "http", None, "https-rfc9110", 1, (0, 0), streams::https_request, exact),
 ];

@@ -116,7 +116,7 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "telnet", new: telnet_client, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_go_ahead, shape: exact },
     Entry { name: "xmpp-client", new: xmpp_client_client, row: "xmpp-client", named: PEER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
     Entry { name: "xmpp-server", new: xmpp_server_client, row: "xmpp-server", named: PEER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
-    Entry { name: "http", new: http_client, row: "http", named: PEER, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: http_go_ahead, shape: exact },
+    Entry { name: "http", new: http_client, row: "http", named: PEER, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 2048, max_state: 56, again: LINES, go_ahead: http_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 

@@ -38,3 +38,29 @@ pub(super) fn http_request(last: &[u8], sent: &[u8]) -> bool {
 pub(super) fn https_request(last: &[u8], sent: &[u8]) -> bool {
     last.len() == 1 && sent.is_empty()
 }
+
+/// The name of a tag, without prefix.
+fn tag(last: &[u8]) -> String {
+    let text = String::from_utf8_lossy(last);
+    let name = text.trim_start_matches(['<', '/']).split([' ', '\t', '\r', '\n', '/', '>']).next();
+    let name = name.unwrap_or_default();
+    name.split_once(':').map_or(name, |(_, local)| local).to_owned()
+}
+
+/// The features end; before that, nothing but a stream was opened.
+pub(super) fn xmpp_features(last: &[u8], sent: &[u8]) -> bool {
+    let sent = String::from_utf8_lossy(sent);
+    let ends = last.starts_with(b"</") || last.ends_with(b"/>");
+    let opened = sent.strip_prefix("<?xml version='1.0'?><stream:stream ");
+    let application = opened.and_then(|sent| sent.split_once(" version='1.0'>"));
+    ends && tag(last) == "features" && application.is_some_and(|(_, sent)| sent.starts_with('<'))
+}
+
+/// A tag that is not STARTTLS, and the last that was said are features without it.
+pub(super) fn xmpp_element(last: &[u8], sent: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(last);
+    let starttls = tag(last) == "starttls" && text.contains("urn:ietf:params:xml:ns:xmpp-tls");
+    let sent = String::from_utf8_lossy(sent);
+    let features = sent.ends_with("</stream:features>") && !sent.contains("starttls");
+    text.starts_with('<') && text.ends_with('>') && !starttls && features
+}
