@@ -77,7 +77,7 @@ pub enum Step {
 ///
 /// `&mut M` is a machine too, and so is `dyn Inside<Side = …>`.
 pub trait Inside {
-    /// [`Client`] or [`Server`].
+    /// [`Client`] or [`Server`](crate::negotiate::Server).
     type Side: Side;
 
     /// The protocol, as the table describes it.
@@ -365,14 +365,14 @@ pub struct Nothing<S> {
 impl Nothing<Client> {
     /// A client whose server waits to be asked: what it says before is
     /// [`Misbehaviour::Greeting`].
-    pub(crate) const fn first(row: &'static Row) -> Self {
+    pub const fn first(row: &'static Row) -> Self {
         Self { row, waits: true, side: PhantomData }
     }
 }
 
 impl<S> Nothing<S> {
     /// Either side, where both may speak at any time; or a server.
-    pub(crate) const fn of(row: &'static Row) -> Self {
+    pub const fn of(row: &'static Row) -> Self {
         Self { row, waits: false, side: PhantomData }
     }
 }

@@ -18,7 +18,8 @@
 //! With `# crossing:` both speak first, and the order of their words is left open.
 //! What stands behind `<TLS>` is kept for those who play it over a real channel. With an `A:` line,
 //! which is what the client's application says once the channel is its own, it is also a dialogue
-//! by itself, of the protocol `NAME-inside`; `# inside: KEY=VALUE` changes a key for it.
+//! by itself, of the protocol `NAME-inside`, which ends at that line; `# inside: KEY=VALUE` changes
+//! a key for it. Where a server's machine reads no more than the front of it, `A:` is that front.
 
 use std::fs;
 use std::path::Path;
@@ -123,6 +124,8 @@ pub struct Dialogue {
     before: Vec<(Speaker, Vec<u8>)>,
     /// What follows the hand-over, a line each.
     after: Vec<(Speaker, Vec<u8>)>,
+    /// How many of these lines it takes until the channel is the application's.
+    opening: usize,
 }
 
 impl Dialogue {
@@ -132,7 +135,7 @@ impl Dialogue {
     /// The line that does not follow the format.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         let (mut setting, mut tls) = (Setting::default(), false);
-        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let (mut before, mut after, mut opening) = (Vec::new(), Vec::new(), 0);
         for line in text.lines() {
             if header(line, &mut setting) {
             } else if line == "<TLS>" && !tls {
@@ -141,6 +144,7 @@ impl Dialogue {
                 setting.push("application", line);
                 let octets = unescape(line).ok_or_else(|| format!("{file}: {line}"))?;
                 after.push((Speaker::Client, octets));
+                opening = after.len();
             } else {
                 let (speaker, octets) = said(line).ok_or_else(|| format!("{file}: {line}"))?;
                 if tls {
@@ -153,7 +157,7 @@ impl Dialogue {
         if !tls {
             return Err(format!("{file}: no <TLS>"));
         }
-        Ok(Self { file: file.to_owned(), setting: setting.leak(), before, after })
+        Ok(Self { file: file.to_owned(), setting: setting.leak(), before, after, opening })
     }
 
     /// Every file of `tests/dialogues`, by name.
@@ -181,11 +185,11 @@ impl Dialogue {
             setting = setting.with(key, value);
         }
         let mut before = Vec::new();
-        for (speaker, octets) in &self.after {
+        for (speaker, octets) in self.after.iter().take(self.opening) {
             join(&mut before, *speaker, octets.clone());
         }
         let file = format!("{}-inside", self.file);
-        Some(Self { file, setting: setting.leak(), before, after: Vec::new() })
+        Some(Self { file, setting: setting.leak(), before, after: Vec::new(), opening: 0 })
     }
 
     /// The dialogues of `protocol`.
@@ -346,6 +350,17 @@ mod tests {
         assert_eq!(server.ours, [&b"a\r\nb\r\n"[..], b"d\r\n"]);
         let after: Vec<_> = dialogue.after_tls().collect();
         assert_eq!(after, [(Speaker::Client, &b"e\r\n"[..]), (Speaker::Client, b"f\r\n")]);
+        assert!(dialogue.inside().is_none());
+        let text = text.replace("C: e", "S: e\nA: a\\").replace("C: f", "C: f\nS: f");
+        let dialogue = Dialogue::parse("x", &text).unwrap();
+        assert_eq!(dialogue.after_tls().count(), 4);
+        let inside = dialogue.inside().unwrap();
+        assert_eq!(
+            (inside.protocol(), inside.setting.octets("application")),
+            ("x-inside", &b"a"[..])
+        );
+        assert_eq!(inside.exchange(Speaker::Server).peer, [&b"a"[..]]);
+        assert_eq!(inside.exchange(Speaker::Client).peer, [&b"e\r\n"[..]]);
         assert!(Dialogue::parse("x", "S: a\n").is_err());
         assert!(Dialogue::parse("x", "T: a\n<TLS>\n").is_err());
     }

@@ -10,7 +10,12 @@ use starttls::protocol::{ClientMachine, Names, Row, ServerMachine, scheme};
 use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
-use crate::table::{CLIENT, Entry, LINES, Machine, SERVER, exact, random, smtp_replies};
+use crate::table::{
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer, random,
+    smtp_replies, xmpp_tags,
+};
+
+mod streams;
 
 /// An opening, dressed as a negotiation for the player. The hand-over is where the application
 /// takes the channel; a client's says `application` there, which is a server's last frame.
@@ -171,6 +176,17 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("smtp", "smtp", CLIENT, "smtp-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("smtps", "smtp", CLIENT, "smtps-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("lmtp", "lmtp", CLIENT, "lmtp-dovecot", Forbid, 2048, LINES, smtp_hello),
+    client!("postgresql", "postgresql", None, "postgresql-15", Forbid, 0, (0, 0), streams::first),
+    client!("postgresqls", "postgresql", None, "postgresqls-17", Forbid, 0, (0, 0), streams::first),
+    client!("mysql", "mysql", None, "mysql-mariadb", Forbid, 0, (0, 0), streams::first),
+    client!("telnet", "telnet", None, "telnet-draft", Tls, 0, (0, 0), streams::first),
+    client!("telnets", "telnet", None, "telnets-rfc858", Tls, 0, (0, 0), streams::first),
+    client!("xmpp-client", "xmpp-client", PEER, "xmpp-client-prosody", Tls, 2048, TAGS, streams::xmpp_features),
+    client!("xmpp-clients", "xmpp-client", PEER, "xmpp-clients-xep0368", Tls, 2048, TAGS, streams::xmpp_features),
+    client!("xmpp-server", "xmpp-server", PEER, "xmpp-server-prosody", Tls, 2048, TAGS, streams::xmpp_features),
+    client!("xmpp-servers", "xmpp-server", PEER, "xmpp-servers-xep0368", Tls, 2048, TAGS, streams::xmpp_features),
+    client!("http", "http", None, "http-chunked", Forbid, 2048, LINES, streams::http_end),
+    client!("https", "http", None, "https-rfc9110", Forbid, 0, (0, 0), streams::first),
 ];
 
 #[rustfmt::skip]
@@ -178,6 +194,17 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("smtp", "smtp", SERVER, "smtp-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("smtps", "smtp", SERVER, "smtps-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("lmtp", "lmtp", SERVER, "lmtp-dovecot", 2048, LINES, smtp_application, smtp_replies),
+    server!("postgresql", "postgresql", None, "postgresql-15", 8, (0, 0), streams::postgresql_packet, exact),
+    server!("postgresqls", "postgresql", None, "postgresqls-17", 8, (0, 0), streams::postgresql_packet, exact),
+    server!("mysql", "mysql", None, "mysql-mariadb", 6, PACKET, streams::mysql_packet, exact),
+    server!("telnet", "telnet", None, "telnet-draft", 3, COMMAND, streams::telnet_element, exact),
+    server!("telnets", "telnet", None, "telnets-rfc858", 3, COMMAND, streams::telnet_element, exact),
+    server!("xmpp-client", "xmpp-client", SERVER, "xmpp-client-prosody", 2048, TAGS, streams::xmpp_element, xmpp_tags),
+    server!("xmpp-clients", "xmpp-client", SERVER, "xmpp-clients-xep0368", 2048, TAGS, streams::xmpp_element, xmpp_tags),
+    server!("xmpp-server", "xmpp-server", SERVER, "xmpp-server-prosody", 2048, TAGS, streams::xmpp_element, xmpp_tags),
+    server!("xmpp-servers", "xmpp-server", SERVER, "xmpp-servers-xep0368", 2048, TAGS, streams::xmpp_element, xmpp_tags),
+    server!("http", "http", None, "http-rfc2817", 1, (0, 0), streams::http_request, http_answer),
+    server!("https", "http", None, "https-rfc9110", 1, (0, 0), streams::https_request, exact),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did

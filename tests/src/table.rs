@@ -116,7 +116,7 @@ static CLIENTS: &[Entry<Client>] = &[
     Entry { name: "telnet", new: telnet_client, row: "telnet", named: None, dialogue: "telnet-draft", residue: Residue::Forbid, max_frame: 2048, max_state: 8, again: COMMAND, go_ahead: telnet_go_ahead, shape: exact },
     Entry { name: "xmpp-client", new: xmpp_client_client, row: "xmpp-client", named: PEER, dialogue: "xmpp-client-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
     Entry { name: "xmpp-server", new: xmpp_server_client, row: "xmpp-server", named: PEER, dialogue: "xmpp-server-prosody", residue: Residue::Forbid, max_frame: 2048, max_state: 88, again: TAGS, go_ahead: xmpp_go_ahead, shape: exact },
-    Entry { name: "http", new: http_client, row: "http", named: PEER, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 2048, max_state: 48, again: LINES, go_ahead: http_go_ahead, shape: exact },
+    Entry { name: "http", new: http_client, row: "http", named: PEER, dialogue: "http-rfc2817", residue: Residue::Forbid, max_frame: 2048, max_state: 56, again: LINES, go_ahead: http_go_ahead, shape: exact },
     Entry { name: "implicit", new: implicit_client, row: "smtp", named: None, dialogue: "implicit", residue: Residue::Tls, max_frame: 0, max_state: 8, again: LINES, go_ahead: at_once, shape: exact },
 ];
 
@@ -607,7 +607,7 @@ fn http_request(last: &[u8], sent: &[u8]) -> bool {
 }
 
 /// The elements that matter, whatever their prefix, and in the header who speaks to whom.
-fn xmpp_tags(octets: &[u8]) -> Vec<String> {
+pub(crate) fn xmpp_tags(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets).replace('"', "'").replace(" = ", "=");
     let mut shape = Vec::new();
     for tag in text.split('<').skip(1).filter(|tag| !tag.starts_with('/')) {
@@ -628,7 +628,7 @@ fn xmpp_tags(octets: &[u8]) -> Vec<String> {
 }
 
 /// The first line, and whether it names TLS/1.0.
-fn http_answer(octets: &[u8]) -> Vec<String> {
+pub(crate) fn http_answer(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets).into_owned();
     let upgrade =
         text.lines().any(|line| line.starts_with("Upgrade: ") && line.contains("TLS/1.0"));

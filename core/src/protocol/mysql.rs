@@ -7,6 +7,10 @@
 //!
 //! server   greeting, 0 ──► SSLRequest, 1 ──► TLS
 //!                      └─► HandshakeResponse: ERR 3159, not asked
+//!
+//! inside TLS
+//! client   ready, unless the server speaks first
+//! server   SSLRequest: ERR 1043, refused; anything else is the application's
 //! ```
 //!
 //! There is no go-ahead: TLS begins right behind SSLRequest, and a server may hold the client's
@@ -14,9 +18,11 @@
 //! be asked of the machine after the upgrade: the sequence number of the client's next packet, the
 //! flags of SSLRequest, which its HandshakeResponse repeats, and the server's nonce. Anyone on the
 //! path could have written the nonce: a client that would rather not use it answers with an empty
-//! password, and gets another inside TLS (AuthSwitchRequest).
+//! password, and gets another inside TLS (AuthSwitchRequest). There is no second greeting, and no
+//! second SSLRequest: [`InsideServer`] refuses it.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next, Residue};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -41,7 +47,8 @@ pub static MYSQL: Row = Row {
             let random = names.random.ok_or(Misuse::Randomness)?;
             Ok(alloc::boxed::Box::new(Server::new(VERSION, random)?))
         },
-        ..Machines::NONE
+        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&MYSQL))),
+        inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
     },
 };
 
@@ -76,6 +83,10 @@ const AUTHENTICATION: &[u8] = b"mysql_native_password";
 /// Sequence 2, ER_SECURE_TRANSPORT_REQUIRED.
 const TLS_REQUIRED: &[u8] = b"\x18\0\0\x02\xff\x57\x0c#HY000TLS is required";
 const SECURE_TRANSPORT_REQUIRED: u16 = 3159;
+
+/// ER_HANDSHAKE_ERROR, behind its sequence number.
+const BAD_HANDSHAKE: &[u8] = b"\xff\x13\x04#08S01Bad handshake";
+const HANDSHAKE_ERROR: u16 = 1043;
 
 // Capability flags.
 const LONG_PASSWORD: u32 = 0x1;
@@ -362,9 +373,66 @@ impl Negotiate for Server<'_> {
     }
 }
 
+/// The server's side inside TLS, up to the first packet for its application, of which it examines
+/// the header, and two flags at most.
+#[derive(Debug, Default)]
+pub struct InsideServer(());
+
+impl InsideServer {
+    /// A server that granted SSLRequest.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Inside for InsideServer {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &MYSQL
+    }
+
+    fn max_frame(&self) -> usize {
+        HEADER + 2
+    }
+
+    fn start(&mut self, _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], _: usize) -> Result<Frame, Error> {
+        Ok(match input {
+            [REQUEST, 0, 0, _, _, _, ..] => Frame::Whole(HEADER + 2),
+            [REQUEST, 0, 0, ..] => Frame::Partial,
+            [_, _, _, _, ..] => Frame::Whole(HEADER),
+            _ => Frame::Partial,
+        })
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        match *frame {
+            [REQUEST, 0, 0, sequence, low, high] if has_ssl(low, high) => {
+                let length = BAD_HANDSHAKE.len() as u8;
+                out.put(&[&[length, 0, 0, sequence.wrapping_add(1)], BAD_HANDSHAKE])?;
+                Err(refused(RefusalKind::Inside, HANDSHAKE_ERROR))
+            }
+            _ => Ok(Step::Application),
+        }
+    }
+}
+
+/// The low octet of an SSLRequest's length.
+const REQUEST: u8 = SSL_REQUEST as u8;
+
+/// Whether these lower capability flags name CLIENT_SSL.
+fn has_ssl(low: u8, high: u8) -> bool {
+    u32::from(u16::from_le_bytes([low, high])) & SSL != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::vectors::{check_inside, check_octets};
     use alloc::vec::Vec;
 
     /// MariaDB 10.11's greeting with these flags.
@@ -477,6 +545,47 @@ mod tests {
         for bad in ["", "8.0 x", "8\0", "8\r\n", "\u{fc}", &"x".repeat(61)] {
             assert_eq!(Server::new(bad, [0; 16]).err(), Some(Misuse::Name.into()), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn server_refuses_a_second_request_inside_tls() {
+        let end = Err(refused(RefusalKind::Inside, 1043));
+        for (sequence, answer) in [(2, 3), (0, 1), (255, 0)] {
+            let mut request = request(0x8_8a05);
+            request[3] = sequence;
+            let sent = [&[22, 0, 0, answer], BAD_HANDSHAKE].concat();
+            check_octets(InsideServer::new(), b"", &[&request], &sent, end);
+            check_octets(InsideServer::new(), &request[..], &[], &sent, end);
+            // It is refused by its front already.
+            check_octets(InsideServer::new(), b"", &[&request[..6]], &sent, end);
+        }
+        let request = request(0x8_8a05);
+        check_octets(InsideServer::new(), b"", &[&request[..5]], b"", Err(Error::Closed));
+        check_octets(InsideServer::new(), b"", &[&request[..3]], b"", Err(Error::Closed));
+    }
+
+    #[test]
+    fn server_leaves_the_first_packet_to_its_application() {
+        for packet in [
+            &b"\x3c\0\0\x02\x05\x8a\x08\0peer"[..],
+            b"\x20\0\0\x02\x05\x82\x08\0",
+            b"\x20\x01\0\x02\x05\x8a\x08\0",
+            b"\x20\0\x01\x02\x05\x8a\x08\0",
+            b"\0\0\0\x02",
+            b"\xff\xff\xff\x02",
+        ] {
+            check_octets(InsideServer::new(), b"", &[packet], b"", Ok(packet));
+            check_octets(InsideServer::new(), packet, &[], b"", Ok(packet));
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn client_speaks_first_inside_tls() {
+        use crate::protocol::{Names, scheme};
+        let machine = || scheme("mysql").unwrap().inside_client(Names::new("x")).unwrap();
+        check_inside(machine(), "", &[], "", Ok(""));
+        check_inside(machine(), "J", &[], "", Err(Misbehaviour::Greeting.into()));
     }
 
     #[test]

@@ -8,13 +8,20 @@
 //! server   GSSENCRequest N, once ──► SSLRequest S ──► TLS
 //!              ├──► StartupMessage: FATAL 28000, not asked
 //!              └──► CancelRequest: silence, not asked
+//!
+//! inside TLS
+//! client   ready, unless the server speaks first
+//! server   SSLRequest, GSSENCRequest: FATAL 0A000, refused; behind direct TLS first N, once each
+//!          anything else is the application's
 //! ```
 //!
 //! The answer is one octet, and nothing is read behind it (CVE-2021-23222). The text of an error
 //! from before TLS is not even read (CVE-2024-10977). Servers of version 17 also take TLS from the
 //! first octet on the same port: that is the implicit scheme of this row, and needs the ALPN name.
+//! Inside TLS the server waits for the StartupMessage, which nothing precedes ([`InsideServer`]).
 
 use crate::error::{Error, Misbehaviour, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -35,7 +42,10 @@ pub static POSTGRESQL: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        ..Machines::NONE
+        inside_client: |_, _| {
+            Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&POSTGRESQL)))
+        },
+        inside_server: |_, direct| Ok(alloc::boxed::Box::new(InsideServer::new().direct(direct))),
     },
 };
 
@@ -55,6 +65,10 @@ const GSSENC_REQUEST: u32 = 1234 << 16 | 5680;
 
 /// ErrorResponse: FATAL, invalid_authorization_specification.
 const TLS_REQUIRED: &[u8] = b"E\0\0\0\x36SFATAL\0VFATAL\0C28000\0MSSL connection is required\0\0";
+
+/// The same: feature_not_supported.
+const TLS_ACTIVE: &[u8] =
+    b"E\0\0\0\x3cSFATAL\0VFATAL\0C0A000\0MSSL connection is active already\0\0";
 
 /// The client's side.
 #[derive(Debug, Default)]
@@ -144,7 +158,7 @@ impl Negotiate for Server {
     }
 
     fn frame(&self, input: &[u8], _: usize) -> Result<Frame, Error> {
-        Ok(if input.len() < HEAD { Frame::Partial } else { Frame::Whole(HEAD) })
+        Ok(head(input))
     }
 
     fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
@@ -169,6 +183,74 @@ impl Negotiate for Server {
             Request::Startup | Request::Cancel => Err(refused(RefusalKind::NotAsked)),
         }
     }
+}
+
+/// The server's side inside TLS, up to the first packet for its application, of which it examines
+/// the head.
+#[derive(Debug)]
+pub struct InsideServer {
+    /// What was declined, or granted, and cannot be asked for again.
+    ssl: bool,
+    gss: bool,
+}
+
+impl Default for InsideServer {
+    fn default() -> Self {
+        Self { ssl: true, gss: true }
+    }
+}
+
+impl InsideServer {
+    /// A server that granted SSLRequest.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether TLS was there from the first octet instead. A client may ask then, for either once,
+    /// and goes on without it, as with the original server.
+    #[must_use]
+    pub fn direct(self, direct: bool) -> Self {
+        Self { ssl: !direct, gss: !direct }
+    }
+}
+
+impl Inside for InsideServer {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &POSTGRESQL
+    }
+
+    fn max_frame(&self) -> usize {
+        HEAD
+    }
+
+    fn start(&mut self, _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], _: usize) -> Result<Frame, Error> {
+        Ok(head(input))
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let asked = match Request::parse(frame) {
+            Ok(Request::Ssl) => &mut self.ssl,
+            Ok(Request::GssEnc) => &mut self.gss,
+            _ => return Ok(Step::Application),
+        };
+        if *asked {
+            out.put(&[TLS_ACTIVE])?;
+            return Err(refused(RefusalKind::Inside));
+        }
+        out.put(&[b"N"])?;
+        *asked = true;
+        Ok(Step::Frame)
+    }
+}
+
+fn head(input: &[u8]) -> Frame {
+    if input.len() < HEAD { Frame::Partial } else { Frame::Whole(HEAD) }
 }
 
 /// What a client may send first.
@@ -201,6 +283,7 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::vectors::{check_inside, check_octets};
 
     fn client(answer: u8) -> Result<Next, Error> {
         let (mut client, mut out) = (Client::new(), Out::new(&mut []));
@@ -242,7 +325,9 @@ mod tests {
 
     #[test]
     fn an_error_knows_its_length() {
-        assert_eq!(TLS_REQUIRED.len(), 1 + usize::from(TLS_REQUIRED[4]));
+        for error in [TLS_REQUIRED, TLS_ACTIVE] {
+            assert_eq!(error.len(), 1 + usize::from(error[4]));
+        }
     }
 
     #[test]
@@ -270,6 +355,57 @@ mod tests {
             assert_eq!(server(8, code, b""), MALFORMED, "{code:#x}");
         }
         assert_eq!(server(u32::MAX, SSL_REQUEST, b""), TOO_LONG);
+    }
+
+    const SSL: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
+    const GSS: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x30";
+
+    #[test]
+    fn server_refuses_a_second_request_inside_tls() {
+        let end = Err(refused(RefusalKind::Inside));
+        for request in [SSL, GSS] {
+            let machine = || InsideServer::new().direct(false);
+            check_octets(machine(), b"", &[request], TLS_ACTIVE, end);
+            check_octets(InsideServer::new(), request, &[], TLS_ACTIVE, end);
+            let machine = || InsideServer::new().direct(true);
+            check_octets(machine(), b"", &[request], b"N", Err(Error::Closed));
+            let twice = [request, request].concat();
+            check_octets(machine(), b"", &[&twice], &[b"N", TLS_ACTIVE].concat(), end);
+        }
+        let both = [GSS, SSL, SSL].concat();
+        let sent = [b"NN", TLS_ACTIVE].concat();
+        check_octets(InsideServer::new().direct(true), b"", &[&both], &sent, end);
+    }
+
+    #[test]
+    fn server_leaves_the_first_packet_to_its_application() {
+        for packet in [
+            &b"\0\0\0\x25\0\x03\0\0user\0peer\0"[..],
+            b"\0\0\x27\x11\0\x03\0\0",
+            b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x01\0\0\0\x02",
+            b"\0\0\0\x09\x04\xd2\x16\x2f?",
+            b"GET / HTTP/1.1",
+        ] {
+            for direct in [false, true] {
+                let machine = || InsideServer::new().direct(direct);
+                check_octets(machine(), b"", &[packet], b"", Ok(packet));
+                check_octets(machine(), packet, &[], b"", Ok(packet));
+            }
+            let declined = [GSS, SSL, packet].concat();
+            check_octets(InsideServer::new().direct(true), b"", &[&declined], b"NN", Ok(packet));
+        }
+        check_octets(InsideServer::new(), b"", &[&SSL[..7]], b"", Err(Error::Closed));
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn client_speaks_first_inside_tls() {
+        use crate::protocol::{Names, scheme};
+        for name in ["postgresql", "postgresqls"] {
+            let machine = || scheme(name).unwrap().inside_client(Names::new("x")).unwrap();
+            check_inside(machine(), "", &[], "", Ok(""));
+            check_inside(machine(), "E", &[], "", Err(Misbehaviour::Greeting.into()));
+        }
     }
 
     #[test]

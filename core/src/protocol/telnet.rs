@@ -6,13 +6,19 @@
 //!
 //! server   DO ──WILL──► ──FOLLOWS──► FOLLOWS ──► TLS
 //!            └──WONT, DONT──► not asked
+//!
+//! inside TLS
+//! client   ready at once
+//! server   WILL DONT, DO WONT; anything else is the application's
 //! ```
 //!
 //! Both sides ask at once; neither takes the other's question for more than the answer to its own
 //! (RFC 854). Other options are declined, and text is dropped. A server says FOLLOWS behind the
-//! client's, so that nothing can legally stand behind that. After TLS all options begin anew.
+//! client's, so that nothing can legally stand behind that. After TLS all options begin anew, but for this one:
+//! [`InsideServer`] declines it.
 
 use crate::error::{Error, Misbehaviour, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -34,7 +40,9 @@ pub static TELNET: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        ..Machines::NONE
+        // Either side may speak at any time.
+        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::of(&TELNET))),
+        inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
     },
 };
 
@@ -112,6 +120,15 @@ fn decline(verb: u8, option: u8, out: &mut Out<'_>) -> Result<(), Error> {
         WILL => out.put(&[&[IAC, DONT, option]]),
         // It was never done.
         _ => Ok(()),
+    }
+}
+
+/// The same as [`element`], but of a text one octet: it is the application's at once, for no
+/// command need ever follow.
+fn element_or_octet(input: &[u8], scanned: usize) -> Result<Frame, Error> {
+    match input.first() {
+        Some(&octet) if octet != IAC => Ok(Frame::Whole(1)),
+        _ => element(input, scanned),
     }
 }
 
@@ -216,11 +233,7 @@ impl Negotiate for Server {
     }
 
     fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
-        match input.first() {
-            // Text is the application's at once, where it may have it: no command need ever follow.
-            Some(&octet) if self.yields_text() && octet != IAC => Ok(Frame::Whole(1)),
-            _ => element(input, scanned),
-        }
+        if self.yields_text() { element_or_octet(input, scanned) } else { element(input, scanned) }
     }
 
     fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
@@ -255,9 +268,53 @@ impl Server {
     }
 }
 
+/// The server's side inside TLS, up to the first text, command or other option.
+#[derive(Debug, Default)]
+pub struct InsideServer(());
+
+impl InsideServer {
+    /// A server that has TLS, and asks for it no more.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Inside for InsideServer {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &TELNET
+    }
+
+    /// IAC, verb and option.
+    fn max_frame(&self) -> usize {
+        3
+    }
+
+    fn start(&mut self, _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        element_or_octet(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        match Element::parse(frame) {
+            Element::Option(verb, START_TLS) if verb != SB => {
+                decline(verb, START_TLS, out)?;
+                Ok(Step::Frame)
+            }
+            // FOLLOWS too: of an option that was declined the application drops it (RFC 855).
+            _ => Ok(Step::Application),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::vectors::{check_inside, check_octets};
 
     /// The events of a stream, `Nothing` left out.
     fn events(mut octets: &[u8]) -> Result<alloc::vec::Vec<Event>, Error> {
@@ -304,6 +361,38 @@ mod tests {
         let mixed = b"a\xff\xff\xff\xf1\xff\xfd\x18\xff\xfa\x2e\x01\xff\xf0";
         let expected = [Event::Text, Event::Text, Event::Option(DO, 24), Event::Follows];
         assert_eq!(events(mixed), Ok(expected.into()));
+    }
+
+    #[test]
+    fn server_declines_the_option_inside_tls() {
+        for (typed, sent) in [
+            (&b""[..], &b""[..]),
+            (b"\xff\xfb\x2e", b"\xff\xfe\x2e"),
+            (b"\xff\xfd\x2e\xff\xfb\x2e", b"\xff\xfc\x2e\xff\xfe\x2e"),
+            (b"\xff\xfc\x2e\xff\xfe\x2e", b""),
+        ] {
+            for last in [
+                &b"login\r\n"[..],
+                b"\xff\xff\xff\xfb\x2e",
+                b"\xff\xf6\xff\xfb\x2e",
+                b"\xff\xfb\x18\xff\xfb\x2e",
+                TLS_FOLLOWS,
+            ] {
+                let input = [typed, last].concat();
+                check_octets(InsideServer::new(), b"", &[&input], sent, Ok(last));
+                check_octets(InsideServer::new(), &input[..], &[], sent, Ok(last));
+            }
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn client_waits_for_nothing_inside_tls() {
+        use crate::protocol::{Names, scheme};
+        for name in ["telnet", "telnets"] {
+            let machine = scheme(name).unwrap().inside_client(Names::new("x")).unwrap();
+            check_inside(machine, "login: ", &[], "", Ok("login: "));
+        }
     }
 
     #[test]

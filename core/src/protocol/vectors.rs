@@ -1,6 +1,6 @@
 //! Plays a protocol's vectors: what the peer says, what our side answers, how it ends.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec;
 
 use crate::error::Error;
@@ -57,15 +57,28 @@ pub(super) fn check_inside<M: Inside>(
     sent: &str,
     end: Result<&str, Error>,
 ) {
+    let input: vec::Vec<_> = input.iter().map(|piece| piece.as_bytes()).collect();
+    check_octets(machine, arrived.as_bytes(), &input, sent.as_bytes(), end.map(str::as_bytes));
+}
+
+/// The same for a protocol that is not text.
+#[track_caller]
+pub(super) fn check_octets<M: Inside>(
+    machine: M,
+    arrived: &[u8],
+    input: &[&[u8]],
+    sent: &[u8],
+    end: Result<&[u8], Error>,
+) {
     let storage = vec![0; machine.max_frame()];
     let (mut opening, mut said) = (Opening::new(machine, storage), vec![0; 4096]);
     let (mut out, mut input) = (Out::new(&mut said), input.iter());
-    let mut record = Decrypted::new(arrived.as_bytes());
+    let mut record = Decrypted::new(arrived);
     let ended = loop {
         match opening.process(record, &mut out) {
             Ok((used, Opened::Progress)) => record = record.skip(used),
             Ok((_, Opened::NeedInput)) => match input.next() {
-                Some(piece) => record = Decrypted::new(piece.as_bytes()),
+                Some(piece) => record = Decrypted::new(piece),
                 None => break Err(opening.close_received()),
             },
             Ok((used, Opened::Ready)) => {
@@ -74,7 +87,7 @@ pub(super) fn check_inside<M: Inside>(
             Err(error) => break Err(error),
         }
     };
-    let ended = ended.map(|left| String::from_utf8(left).unwrap());
-    let said = core::str::from_utf8(out.octets()).unwrap();
-    assert_eq!((said, ended.as_deref()), (sent, end.as_ref().map(|left| *left)));
+    let text = |octets: &[u8]| octets.escape_ascii().to_string();
+    let got = (text(out.octets()), ended.map(|left| text(&left)));
+    assert_eq!(got, (text(sent), end.map(text)));
 }

@@ -8,36 +8,42 @@
 //! server   <stream> ──► <stream>, <features/> ──► <starttls/> ──► <proceed/> ──► TLS
 //!              │                                      └── </stream> or anything else ──► refused
 //!              └── no `to`, no version, another namespace ──► <error>, refused
+//!
+//! inside TLS
+//! client   <stream> ──► <stream>, <features/> ──► ready
+//!                           └── STARTTLS among them ──► how another port begins
+//! server   <stream> ──► <stream>, <features/> ──► <starttls/> <failure/>, refused;
+//!                                                 any other element is the application's
 //! ```
 //!
 //! The client asks whether the features name STARTTLS or not, so that hiding it (CVE-2016-10027)
-//! ends in a refusal and never in plaintext. Neither the stream's id nor its features survive: open
-//! a new stream inside TLS, without closing this one (RFC 6120 §5.4.3.3). The name to verify there
+//! ends in a refusal and never in plaintext. Neither the stream's id nor its features survive:
+//! [`InsideClient`] opens a new stream, without closing this one, and [`InsideServer`] answers it
+//! with another id and without STARTTLS (RFC 6120 §5.4.3.3). Behind implicit TLS there is no other
+//! beginning, so that the server has to wait for the client in either. The name to verify there
 //! is the domain that was given here, never what DNS made of it (§13.7.2).
 
+mod inside;
+mod read;
 mod stream;
+
+#[cfg(feature = "alloc")]
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
-use crate::protocol::Machines;
+use crate::protocol::{Machines, Names};
 use crate::protocol::{Row, smtp};
-use crate::wire::xml::{Form, Token, is_space, markup};
+use crate::wire::xml::{Token, is_space, markup};
 use crate::wire::{Frame, MAX_LINE, Out};
-use stream::{Kind, SASL, Scope, Space, VERSION, header, version};
+pub use inside::{InsideClient, InsideServer};
+use read::{Asked, FromClient, FromServer, Heard};
+use stream::{Kind, SASL, VERSION, header};
 
 const STARTTLS: &[u8] = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 const PROCEED: &[u8] = b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 const CLOSE: &[u8] = b"</stream:stream>";
-
-/// The most tags and texts read before TLS, each: what a server's features may come to.
-const MAX_FRAMES: u16 = 1000;
-
-/// The most tags and texts a client may send before `<starttls/>`.
-const MAX_COMMANDS: u16 = 128;
-
-/// The deepest element among the features.
-const MAX_DEPTH: u8 = 16;
 
 /// Client to server.
 pub static XMPP_CLIENT: Row = Row {
@@ -53,10 +59,13 @@ pub static XMPP_CLIENT: Row = Row {
     machines: Machines {
         client: |names| Ok(alloc::boxed::Box::new(Client::to_server(names.peer)?)),
         server: |names| {
-            let id = names.random.ok_or(Misuse::Randomness)?;
-            Ok(alloc::boxed::Box::new(Server::to_client(names.own, id)?))
+            Ok(alloc::boxed::Box::new(Server::to_client(names.own, id(names, b"before")?)?))
         },
-        ..Machines::NONE
+        inside_client: |names, _| Ok(alloc::boxed::Box::new(InsideClient::to_server(names.peer)?)),
+        inside_server: |names, _| {
+            let (id, features) = (id(names, b"inside")?, names.extensions);
+            Ok(alloc::boxed::Box::new(InsideServer::to_client(names.own, id, features)?))
+        },
     },
 };
 
@@ -76,12 +85,27 @@ pub static XMPP_SERVER: Row = Row {
             Ok(alloc::boxed::Box::new(Client::server_to_server(names.own, names.peer)?))
         },
         server: |names| {
-            let id = names.random.ok_or(Misuse::Randomness)?;
-            Ok(alloc::boxed::Box::new(Server::server_to_server(names.own, id)?))
+            Ok(alloc::boxed::Box::new(Server::server_to_server(names.own, id(names, b"before")?)?))
         },
-        ..Machines::NONE
+        inside_client: |names, _| {
+            Ok(alloc::boxed::Box::new(InsideClient::server_to_server(names.own, names.peer)?))
+        },
+        inside_server: |names, _| {
+            let (id, features) = (id(names, b"inside")?, names.extensions);
+            Ok(alloc::boxed::Box::new(InsideServer::server_to_server(names.own, id, features)?))
+        },
     },
 };
+
+/// The id of one stream of the two a connection has. Neither tells the other: whoever read the
+/// first, in plaintext, cannot guess the second (RFC 6120 §4.7.3, §5.4.3.3).
+#[cfg(feature = "alloc")]
+fn id(names: Names<'_>, stream: &[u8]) -> Result<[u8; 16], Error> {
+    let random = names.random.ok_or(Misuse::Randomness)?;
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(random).chain_update(stream).finalize().into();
+    digest.first_chunk().copied().ok_or(Misuse::Randomness.into())
+}
 
 /// A domain that can stand in an attribute as it is: visible ASCII (an internationalised one in its
 /// A-labels), 1 to 255 octets.
@@ -93,45 +117,38 @@ fn check_domain(domain: &str) -> Result<(), Error> {
     }
 }
 
-/// What comes next, white space aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expect {
-    /// The XML declaration, or the stream's header.
-    First,
-    Header,
-    Features,
-    /// The end of the features, out of elements this many deep.
-    FeaturesEnd(u8),
-    Answer,
-    /// The end of an answer that is not written as an empty element.
-    ProceedEnd,
-    FailureEnd,
-    /// What a stream error is about.
-    Condition,
-    /// A client's request, whatever it is.
-    Element,
-    StarttlsEnd,
+/// Who opens a stream, and to whom.
+#[derive(Debug)]
+struct Initiator<'a> {
+    to: &'a str,
+    from: &'a str,
+    kind: Kind,
 }
 
-impl Expect {
-    /// What the stream's header binds, if this is where it stands.
-    fn opened(self, token: Token<'_>) -> Result<Option<Scope>, Error> {
-        match (self, token.form) {
-            (Self::First | Self::Header, Form::Start) => Scope::opened(token).map(Some),
-            _ => Ok(None),
+impl<'a> Initiator<'a> {
+    fn new(kind: Kind, from: &'a str, to: &'a str) -> Result<Self, Error> {
+        check_domain(from)?;
+        check_domain(to)?;
+        Ok(Self { to, from, kind })
+    }
+
+    /// The header of a stream.
+    fn open(&self, out: &mut Out<'_>) -> Result<(), Error> {
+        header(self.kind, out)?;
+        out.put(&[b" to='", self.to.as_bytes(), b"'"])?;
+        // A client says who it is inside TLS only, and here nobody knows (RFC 6120 §4.7.1).
+        if self.kind == Kind::Server {
+            out.put(&[b" from='", self.from.as_bytes(), b"'"])?;
         }
+        out.put(&[VERSION])
     }
 }
 
 /// The client's side: the initiating entity, be it a client or a server.
 #[derive(Debug)]
 pub struct Client<'a> {
-    to: &'a str,
-    from: &'a str,
-    kind: Kind,
-    expect: Expect,
-    scope: Scope,
-    frames: u16,
+    us: Initiator<'a>,
+    server: FromServer,
     plaintext: bool,
 }
 
@@ -142,7 +159,6 @@ impl<'a> Client<'a> {
     /// [`Misuse::Name`] if that is empty, over 255 octets, not visible ASCII, or holds one of
     /// `<>&'"`.
     pub fn to_server(to: &'a str) -> Result<Self, Error> {
-        // A client tells who it is inside TLS only (RFC 6120 §4.7.1).
         Self::of(Kind::Client, to, to)
     }
 
@@ -155,16 +171,8 @@ impl<'a> Client<'a> {
     }
 
     fn of(kind: Kind, from: &'a str, to: &'a str) -> Result<Self, Error> {
-        check_domain(from)?;
-        check_domain(to)?;
-        let (expect, scope) = (Expect::First, Scope::default());
-        Ok(Self { to, from, kind, expect, scope, frames: 0, plaintext: false })
-    }
-
-    fn ask(behind: &[u8], out: &mut Out<'_>) -> Result<(Expect, Next), Error> {
-        check_behind(behind)?;
-        out.put(&[STARTTLS])?;
-        Ok((Expect::Answer, Next::Frame))
+        let us = Initiator::new(kind, from, to)?;
+        Ok(Self { us, server: FromServer::default(), plaintext: false })
     }
 
     /// `<failure/>`, which the end of the stream follows (RFC 6120 §5.4.2.2).
@@ -174,10 +182,8 @@ impl<'a> Client<'a> {
     }
 
     /// The end of the stream, for plaintext too (RFC 6120 §4.9.1.1).
-    fn ended<T>(&self, condition: &str, out: &mut Out<'_>) -> Result<T, Error> {
-        let temporary = matches!(condition, "reset" | "resource-constraint" | "system-shutdown");
-        let refusal = Refusal { temporary, ..Refusal::new(RefusalKind::Service, 0) };
-        self.refused(refusal, &[], out)
+    fn ended<T>(&self, temporary: bool, out: &mut Out<'_>) -> Result<T, Error> {
+        self.refused(Refusal::without_code(RefusalKind::Service, temporary), &[], out)
     }
 
     /// Refused: where the policy requires TLS, all that is left is to close the stream.
@@ -195,7 +201,7 @@ impl Negotiate for Client<'_> {
     type Side = negotiate::Client;
 
     fn row(&self) -> &'static Row {
-        self.kind.row()
+        self.us.kind.row()
     }
 
     fn max_frame(&self) -> usize {
@@ -207,86 +213,74 @@ impl Negotiate for Client<'_> {
     }
 
     fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
-        header(self.kind, out)?;
-        out.put(&[b" to='", self.to.as_bytes(), b"'"])?;
-        // A client says who it is inside TLS only (RFC 6120 §4.7.1).
-        if self.kind == Kind::Server {
-            out.put(&[b" from='", self.from.as_bytes(), b"'"])?;
-        }
-        out.put(&[VERSION])?;
+        self.us.open(out)?;
         Ok(Next::Frame)
     }
 
     fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
-        markup(input, scanned, matches!(self.expect, Expect::FeaturesEnd(1..)))
+        self.server.frame(input, scanned)
     }
 
     fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
-        use Expect::{
-            Answer, Condition, FailureEnd, Features, FeaturesEnd, First, Header, ProceedEnd,
+        let (server, heard) = self.server.next(frame)?;
+        let next = match heard {
+            Heard::More | Heard::Starttls => Next::Frame,
+            Heard::Old => self.refused(Refusal::new(RefusalKind::NotOffered, 0), behind, out)?,
+            Heard::Features => {
+                check_behind(behind)?;
+                out.put(&[STARTTLS])?;
+                Next::Frame
+            }
+            Heard::Proceed => Next::Tls,
+            Heard::Failure => self.declined(behind, out)?,
+            Heard::Ended(temporary) => self.ended(temporary, out)?,
         };
-        use Form::{Declaration, Empty, End, Start, Text};
-        use Space::{Streams, Tls};
-
-        if self.frames == MAX_FRAMES {
-            return Err(Misbehaviour::TooManyFrames.into());
-        }
-        let token = Token::parse(frame)?;
-        let opened = self.expect.opened(token)?;
-        let space = opened.as_ref().unwrap_or(&self.scope).space(token);
-        let (expect, next) = match (self.expect, token.form, (space, token.name.local)) {
-            (First, Declaration | Text, _) => (Header, Next::Frame),
-            (First | Header, Start, (Streams, "stream")) if version(token)? > 0 => {
-                (Features, Next::Frame)
-            }
-            // Without a version there are neither features nor STARTTLS (RFC 6120 §4.7.5).
-            (First | Header, Start, (Streams, "stream")) => {
-                self.refused(Refusal::new(RefusalKind::NotOffered, 0), behind, out)?
-            }
-            (expect, Text, _) => (expect, Next::Frame),
-
-            (Features, Start, (Streams, "features")) => (FeaturesEnd(0), Next::Frame),
-            (Features, Empty, (Streams, "features")) => Self::ask(behind, out)?,
-            (FeaturesEnd(MAX_DEPTH), Start, _) => return Err(Misbehaviour::TooManyFrames.into()),
-            (FeaturesEnd(depth), Start, _) => (FeaturesEnd(depth + 1), Next::Frame),
-            (FeaturesEnd(depth), Empty, _) => (FeaturesEnd(depth), Next::Frame),
-            (FeaturesEnd(depth @ 1..), End, _) => (FeaturesEnd(depth - 1), Next::Frame),
-            (FeaturesEnd(0), End, (_, "features")) => Self::ask(behind, out)?,
-
-            (Answer, Empty, (Tls, "proceed")) => (Answer, Next::Tls),
-            (Answer, Start, (Tls, "proceed")) => (ProceedEnd, Next::Frame),
-            (ProceedEnd, End, (_, "proceed")) => (Answer, Next::Tls),
-            (Answer, Empty, (Tls, "failure")) => self.declined(behind, out)?,
-            (Answer, Start, (Tls, "failure")) => (FailureEnd, Next::Frame),
-            (FailureEnd, End, (_, "failure")) => self.declined(behind, out)?,
-
-            (Features | Answer, Start, (Streams, "error")) => (Condition, Next::Frame),
-            (Condition, Start | Empty, (_, condition)) => self.ended(condition, out)?,
-            (Features | Answer, End, (Streams, "stream")) => self.ended("", out)?,
-
-            (Features, Start | Empty, (Tls, _)) => return Err(Misbehaviour::Unsolicited.into()),
-            (Features | Answer, Start | Empty, _) => {
-                return Err(Misbehaviour::UnexpectedReply(0).into());
-            }
-            _ => return Err(Misbehaviour::Malformed.into()),
-        };
-        (self.expect, self.frames) = (expect, self.frames + 1);
-        if let Some(scope) = opened {
-            self.scope = scope;
-        }
+        self.server = server;
         Ok(next)
+    }
+}
+
+/// Who answers a stream, and by which id.
+#[derive(Debug)]
+struct Receiver<'a> {
+    name: &'a str,
+    id: [u8; 16],
+    kind: Kind,
+}
+
+impl<'a> Receiver<'a> {
+    fn new(kind: Kind, name: &'a str, id: [u8; 16]) -> Result<Self, Error> {
+        check_domain(name)?;
+        Ok(Self { name, id, kind })
+    }
+
+    /// The header of the stream the other way, to whoever the client says it is (§4.7.2).
+    fn open(&self, theirs: Token<'_>, out: &mut Out<'_>) -> Result<(), Error> {
+        header(self.kind, out)?;
+        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        let id = self.id.map(|octet| [digit(octet >> 4), digit(octet & 15)]);
+        out.put(&[b" from='", self.name.as_bytes(), b"' id='", id.as_flattened(), b"'"])?;
+        if let Some(from) = theirs.attributes().find(|one| one.name.is("", "from")) {
+            let mut parts = from.value.as_bytes().split(|&octet| octet == b'/');
+            let bare = parts.next().unwrap_or_default();
+            let quote = [from.quote as u8];
+            out.put(&[b" to=", &quote, bare, &quote])?;
+        }
+        out.put(&[b" xml:lang='en'", VERSION])
+    }
+
+    /// What ends a stream (RFC 6120 §4.9).
+    fn error(&self, condition: &str, out: &mut Out<'_>) -> Result<(), Error> {
+        let streams: &[u8] = b" xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+        out.put(&[b"<stream:error><", condition.as_bytes(), streams])
     }
 }
 
 /// The server's side: the receiving entity.
 #[derive(Debug)]
 pub struct Server<'a> {
-    name: &'a str,
-    id: [u8; 16],
-    kind: Kind,
-    expect: Expect,
-    scope: Scope,
-    frames: u16,
+    us: Receiver<'a>,
+    client: FromClient,
     plaintext: bool,
 }
 
@@ -309,39 +303,8 @@ impl<'a> Server<'a> {
     }
 
     fn of(kind: Kind, name: &'a str, id: [u8; 16]) -> Result<Self, Error> {
-        check_domain(name)?;
-        let (expect, scope) = (Expect::First, Scope::default());
-        Ok(Self { name, id, kind, expect, scope, frames: 0, plaintext: false })
-    }
-
-    /// What is wrong with a client's header, as RFC 6120 §4.9.3 calls it.
-    fn fault(&self, header: Token<'_>, space: Space) -> Result<Option<&'static str>, Error> {
-        let content = header.value("", "xmlns");
-        let content_fits = content == Some(self.kind.content()) || header.name.prefix.is_empty();
-        Ok(if space != Space::Streams || !content_fits {
-            Some("invalid-namespace")
-        } else if header.value("", "to").is_none_or(str::is_empty) {
-            Some("improper-addressing")
-        } else if version(header)? == 0 {
-            Some("unsupported-version")
-        } else {
-            None
-        })
-    }
-
-    /// The header of the stream the other way, to whoever the client says it is (§4.7.2).
-    fn open(&self, theirs: Token<'_>, out: &mut Out<'_>) -> Result<(), Error> {
-        header(self.kind, out)?;
-        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-        let id = self.id.map(|octet| [digit(octet >> 4), digit(octet & 15)]);
-        out.put(&[b" from='", self.name.as_bytes(), b"' id='", id.as_flattened(), b"'"])?;
-        if let Some(from) = theirs.attributes().find(|one| one.name.is("", "from")) {
-            let mut parts = from.value.as_bytes().split(|&octet| octet == b'/');
-            let bare = parts.next().unwrap_or_default();
-            let quote = [from.quote as u8];
-            out.put(&[b" to=", &quote, bare, &quote])?;
-        }
-        out.put(&[b" xml:lang='en'", VERSION])
+        let us = Receiver::new(kind, name, id)?;
+        Ok(Self { us, client: FromClient::default(), plaintext: false })
     }
 
     fn features(&self, out: &mut Out<'_>) -> Result<(), Error> {
@@ -364,8 +327,8 @@ impl<'a> Server<'a> {
         if self.plaintext {
             return Err(NOT_ASKED);
         }
-        let streams: &[u8] = b" xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
-        Self::goodbye(&[b"<stream:error><", condition.as_bytes(), streams], out)
+        self.us.error(condition, out)?;
+        Self::goodbye(&[], out)
     }
 }
 
@@ -375,7 +338,7 @@ impl Negotiate for Server<'_> {
     type Side = negotiate::Server;
 
     fn row(&self) -> &'static Row {
-        self.kind.row()
+        self.us.kind.row()
     }
 
     fn max_frame(&self) -> usize {
@@ -395,54 +358,36 @@ impl Negotiate for Server<'_> {
     }
 
     fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
-        use Expect::{Element, First, Header, StarttlsEnd};
-        use Form::{Declaration, Empty, End, Start, Text};
-        use Space::{Sasl, Streams, Tls};
-
-        if self.frames == MAX_COMMANDS {
-            return Err(Misbehaviour::TooManyFrames.into());
-        }
-        let token = Token::parse(frame)?;
-        let opened = self.expect.opened(token)?;
-        let space = opened.as_ref().unwrap_or(&self.scope).space(token);
-        let (expect, next) = match (self.expect, token.form, (space, token.name.local)) {
-            (First, Declaration | Text, _) => (Header, Next::Frame),
-            (First | Header, Start, (_, "stream")) => match self.fault(token, space)? {
-                None => {
-                    self.open(token, out)?;
-                    self.features(out)?;
-                    (Element, Next::Frame)
-                }
-                Some(condition) if self.plaintext => self.refused(condition, out)?,
-                Some(condition) => {
-                    // An error is said in a stream, too (RFC 6120 §4.9.1.2).
-                    self.open(token, out)?;
-                    self.refused(condition, out)?
-                }
-            },
-            (expect, Text, _) => (expect, Next::Frame),
-
-            (Element, Start, (Tls, "starttls")) => (StarttlsEnd, Next::Frame),
-            (Element, Empty, (Tls, "starttls")) | (StarttlsEnd, End, (_, "starttls")) => {
-                out.put(&[PROCEED])?;
-                (Element, Next::Tls)
+        let (client, asked) = self.client.next(self.us.kind, frame)?;
+        let next = match asked {
+            Asked::More => Next::Frame,
+            Asked::Stream(header, None) => {
+                self.us.open(header, out)?;
+                self.features(out)?;
+                Next::Frame
             }
-            (Element, End, (Streams, "stream")) => Self::goodbye(&[], out)?,
+            Asked::Stream(_, Some(condition)) if self.plaintext => self.refused(condition, out)?,
+            Asked::Stream(header, Some(condition)) => {
+                // An error is said in a stream, too (RFC 6120 §4.9.1.2).
+                self.us.open(header, out)?;
+                self.refused(condition, out)?
+            }
+            Asked::Starttls => {
+                out.put(&[PROCEED])?;
+                Next::Tls
+            }
+            Asked::End => Self::goodbye(&[], out)?,
             // RFC 6120 §6.5.4.
-            (Element, Start | Empty, (Sasl, "auth")) if !self.plaintext => {
+            Asked::Auth if !self.plaintext => {
                 let sasl = SASL.as_bytes();
                 Self::goodbye(
                     &[b"<failure xmlns='", sasl, b"'><encryption-required/></failure>"],
                     out,
                 )?
             }
-            (Element, Start | Empty, _) => self.refused("policy-violation", out)?,
-            _ => return Err(Misbehaviour::Malformed.into()),
+            Asked::Auth | Asked::Other => self.refused("policy-violation", out)?,
         };
-        (self.expect, self.frames) = (expect, self.frames + 1);
-        if let Some(scope) = opened {
-            self.scope = scope;
-        }
+        self.client = client;
         Ok(next)
     }
 }
@@ -644,12 +589,25 @@ mod tests {
 
     #[cfg(feature = "alloc")]
     #[test]
+    fn the_ids_of_two_streams_are_strangers() {
+        let names = |random| Names { random: Some(random), ..Names::new("localhost") };
+        let ids = [ID, [0; 16]].map(|random| {
+            [id(names(random), b"before").unwrap(), id(names(random), b"inside").unwrap()]
+        });
+        let [[a, b], [c, d]] = ids;
+        assert!(a != ID && b != ID && a != b && a != c && b != d && a != d);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
     fn a_server_needs_randomness() {
         use crate::protocol::{Names, scheme};
         for name in ["xmpp-client", "xmpp-server"] {
             let (scheme, names) = (scheme(name).unwrap(), Names::new("localhost"));
             assert_eq!(scheme.server(names).err(), Some(Misuse::Randomness.into()));
-            assert!(scheme.server(Names { random: Some(ID), ..names }).is_ok());
+            assert_eq!(scheme.inside_server(names).err(), Some(Misuse::Randomness.into()));
+            let names = Names { random: Some(ID), ..names };
+            assert!(scheme.server(names).is_ok() && scheme.inside_server(names).is_ok());
             assert!(scheme.client(names).is_ok());
         }
     }

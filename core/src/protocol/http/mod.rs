@@ -7,32 +7,33 @@
 //!
 //! server   OPTIONS, GET or HEAD with Upgrade ──► 101 ──► TLS
 //!          anything else ──► 426, and wait on ──► refused, if it has a body or closes
+//!
+//! inside TLS
+//! client   the answer to its end, whatever its code ──► ready
+//!              └──► its end is the connection's: refused
+//! server   the answer 200 to OPTIONS; the first request is the application's
 //! ```
 //!
 //! The client makes the upgrade mandatory by asking with OPTIONS, which says nothing that matters
 //! (RFC 2817 §3.2). The answer to the request itself comes inside TLS, behind the handshake and
-//! before any other (§3.3): the client has to read it, and the server to send it, for the one
-//! request that [`Server::request`] tells.
+//! before any other (§3.3): [`InsideClient`] reads it, and [`InsideServer`] sends it, for the one
+//! request that [`Server::request`] tells. Behind implicit TLS the client speaks first.
+
+mod answer;
+mod inside;
 
 use heapless::String;
 
 use crate::error::{Error, Misbehaviour, Refusal, RefusalKind};
+use crate::inside::Inside;
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
 use crate::protocol::{Row, smtp};
-use crate::wire::head::{Field, head, is_text, is_token};
-use crate::wire::{Frame, MAX_LINE, Out, line, lines};
-
-/// The protocol that is asked for. It stands for every version of TLS, which itself agrees on one.
-const TLS: &[u8] = b"TLS/1.0";
-
-/// The most lines of the answers to a request.
-const MAX_LINES: u8 = 128;
-
-/// The longest body of a refusal that is read past, in octets, and how much of it at once.
-const MAX_BODY: u32 = 65536;
-const PIECE: u32 = 1024;
+use crate::wire::head::{Field, head, is_token};
+use crate::wire::{Frame, MAX_LINE, Out, lines};
+use answer::{Answers, Heard, MAX_BODY, TLS};
+pub use inside::{InsideClient, InsideServer};
 
 /// The longest head of a request, in octets.
 const MAX_HEAD: usize = 8192;
@@ -54,37 +55,23 @@ pub static HTTP: Row = Row {
     machines: Machines {
         client: |names| Ok(alloc::boxed::Box::new(Client::new(names.peer)?)),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        ..Machines::NONE
+        inside_client: |_, implicit| match implicit {
+            true => Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&HTTP))),
+            false => Ok(alloc::boxed::Box::new(InsideClient::new())),
+        },
+        // Here nobody knows the request, but that a client of this crate asks with OPTIONS.
+        inside_server: |_, implicit| {
+            let request = (!implicit).then_some(Method::Options);
+            Ok(alloc::boxed::Box::new(InsideServer::answering(request)))
+        },
     },
 };
-
-/// What comes next from a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expect {
-    Status,
-    /// The header fields of an answer.
-    Fields(Answer),
-    /// The rest of a refusal's body, this many octets.
-    Body(u32, Refusal),
-}
-
-/// What is known of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Answer {
-    code: u16,
-    /// 101: it names the protocol that was asked for.
-    upgrade: bool,
-    /// A refusal: another request can follow behind its body.
-    persistent: bool,
-    length: Option<u32>,
-}
 
 /// The client's side.
 #[derive(Debug)]
 pub struct Client<'a> {
     host: &'a str,
-    expect: Expect,
-    lines: u8,
+    answers: Answers,
     plaintext: bool,
 }
 
@@ -96,26 +83,7 @@ impl<'a> Client<'a> {
     /// [`Misuse::Name`](crate::error::Misuse::Name) if that is empty, over 255 octets, or not visible ASCII.
     pub fn new(host: &'a str) -> Result<Self, Error> {
         smtp::check_name(host)?;
-        Ok(Self { host, expect: Expect::Status, lines: 0, plaintext: false })
-    }
-
-    /// The first line of an answer. Where the policy requires TLS, a refusal ends it here.
-    fn status(&self, line: &[u8]) -> Result<Expect, Error> {
-        let (version, code) = status_line(line).ok_or(Misbehaviour::Malformed)?;
-        let persistent = version > b'0';
-        match code {
-            101 if !persistent => Err(Misbehaviour::UnexpectedReply(101).into()),
-            200.. if !self.plaintext => Err(Error::PeerRefused(refusal(code, true))),
-            _ => Ok(Expect::Fields(Answer { code, upgrade: false, persistent, length: None })),
-        }
-    }
-
-    /// What stands behind a refusal has nothing to answer.
-    fn refused<T>(why: Refusal, behind: &[u8]) -> Result<T, Error> {
-        match behind.is_empty() || why.kind == RefusalKind::Service {
-            true => Err(Error::PeerRefused(why)),
-            false => Err(Misbehaviour::Unsolicited.into()),
-        }
+        Ok(Self { host, answers: Answers::default(), plaintext: false })
     }
 }
 
@@ -141,39 +109,25 @@ impl Negotiate for Client<'_> {
     }
 
     fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
-        match self.expect {
-            Expect::Body(rest, _) => {
-                let piece = rest.min(PIECE) as usize;
-                Ok(if input.len() < piece { Frame::Partial } else { Frame::Whole(piece) })
-            }
-            _ => line(input, scanned),
-        }
+        self.answers.frame(input, scanned)
     }
 
     fn process(&mut self, frame: &[u8], behind: &[u8], _: &mut Out<'_>) -> Result<Next, Error> {
-        let (expect, next) = match (self.expect, frame) {
-            (Expect::Body(rest, why), piece) => match rest - (piece.len() as u32).min(rest) {
-                0 => Self::refused(why, behind)?,
-                rest => (Expect::Body(rest, why), Next::Frame),
-            },
-            _ if self.lines == MAX_LINES => return Err(Misbehaviour::TooManyFrames.into()),
-            (Expect::Status, line) => (self.status(line)?, Next::Frame),
-            (Expect::Fields(answer), b"\r\n") => match (answer.code, answer.body()) {
-                (101, _) if answer.upgrade => (self.expect, Next::Tls),
-                (code @ 101, _) => return Err(Misbehaviour::UnexpectedReply(code).into()),
-                // RFC 9110 §15.2: any number of these, asked for or not.
-                (100..200, _) => (Expect::Status, Next::Frame),
-                (code, Some(0)) => Self::refused(refusal(code, true), behind)?,
-                (code, Some(rest)) => (Expect::Body(rest, refusal(code, true)), Next::Frame),
-                (code, None) => Self::refused(refusal(code, false), behind)?,
-            },
-            (Expect::Fields(answer), line) => {
-                (Expect::Fields(answer.with(Field::parse(line)?)?), Next::Frame)
-            }
-        };
-        self.expect = expect;
-        self.lines = self.lines.saturating_add(1);
-        Ok(next)
+        let heard = self.answers.next(frame)?;
+        let code = self.answers.code();
+        let refused = |persistent| Err(Error::PeerRefused(refusal(code, persistent)));
+        match heard {
+            Heard::Switching(true) => Ok(Next::Tls),
+            Heard::Switching(false) => Err(Misbehaviour::UnexpectedReply(code).into()),
+            // Where the policy requires TLS, a refusal ends it here.
+            Heard::Final if !self.plaintext => refused(true),
+            Heard::Last => refused(false),
+            Heard::Body(Some(length)) if length > MAX_BODY => refused(false),
+            // What stands behind a refusal has nothing to answer.
+            Heard::End if !behind.is_empty() => Err(Misbehaviour::Unsolicited.into()),
+            Heard::End => refused(true),
+            Heard::More | Heard::Final | Heard::Body(_) => Ok(Next::Frame),
+        }
     }
 }
 
@@ -186,56 +140,6 @@ fn refusal(code: u16, persistent: bool) -> Refusal {
         _ => RefusalKind::Upgrade,
     };
     Refusal { temporary: matches!(code, 408 | 429 | 503), ..Refusal::new(kind, code) }
-}
-
-/// The minor version, as a digit, and the code (RFC 9112 §4).
-fn status_line(line: &[u8]) -> Option<(u8, u16)> {
-    let line = line.strip_suffix(b"\r\n")?.strip_prefix(b"HTTP/1.")?;
-    let [minor @ b'0'..=b'9', b' ', code @ ..] = line else { return None };
-    let [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..] = code else {
-        return None;
-    };
-    let number = |digit: &u8| u16::from(digit - b'0');
-    // A server may leave out the space where it leaves out the reason.
-    let reason = reason.is_empty() || (reason.starts_with(b" ") && is_text(reason));
-    reason.then(|| (*minor, number(a) * 100 + number(b) * 10 + number(c)))
-}
-
-impl Answer {
-    /// The same, after one more header field.
-    fn with(mut self, field: Field<'_>) -> Result<Self, Error> {
-        if field.is("Upgrade") {
-            self.upgrade |= field.list().any(|name| name.eq_ignore_ascii_case(TLS));
-        } else if field.is("Connection") {
-            self.persistent &= !field.list().any(|name| name.eq_ignore_ascii_case(b"close"));
-        } else if field.is("Transfer-Encoding") {
-            self.persistent = false;
-        } else if field.is("Content-Length") {
-            let length = Some(number(field.value).ok_or(Misbehaviour::Malformed)?);
-            if self.length.is_some_and(|_| self.length != length) {
-                return Err(Misbehaviour::Malformed.into());
-            }
-            self.length = length;
-        }
-        Ok(self)
-    }
-
-    /// Octets of the body, if one can read past them (RFC 9112 §6.3).
-    fn body(self) -> Option<u32> {
-        match self.code {
-            204 | 304 if self.persistent => Some(0),
-            _ => self.length.filter(|&length| self.persistent && length <= MAX_BODY),
-        }
-    }
-}
-
-/// Digits and nothing else; what is beyond 32 bits is as good as the highest number.
-fn number(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let add = |sum: u32, digit: &u8| sum.saturating_mul(10).saturating_add((digit - b'0').into());
-    Some(digits.iter().fold(0, add))
 }
 
 /// What a client may ask in plaintext, to be answered inside TLS.
@@ -255,6 +159,8 @@ pub struct Server {
     asked: Option<(Method, Target)>,
     requests: u8,
     plaintext: bool,
+    /// What is said first inside TLS, if that is this machine's to say.
+    inside: Option<InsideServer>,
 }
 
 /// A request's target; those that are longer have to be asked for inside TLS.
@@ -264,6 +170,12 @@ impl Server {
     /// A server, whatever its clients call it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with an [`InsideServer`] that knows the request.
+    #[must_use]
+    pub fn answering(self) -> Self {
+        Self { inside: Some(InsideServer::default()), ..self }
     }
 
     /// The request that asked for TLS: the first thing to be answered inside it (RFC 2817 §3.3).
@@ -283,6 +195,10 @@ impl Negotiate for Server {
 
     fn max_frame(&self) -> usize {
         MAX_HEAD
+    }
+
+    fn inside(&mut self) -> Option<&mut (dyn Inside<Side = Self::Side> + '_)> {
+        self.inside.as_mut().map(|inside| inside as _)
     }
 
     fn allow_plaintext(&mut self) {
@@ -311,6 +227,7 @@ impl Negotiate for Server {
         if let Some((asked, token)) = request.upgrade() {
             let fields = b", HTTP/1.1\r\nConnection: Upgrade\r\n\r\n";
             out.put(&[b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: ", token, fields])?;
+            self.inside = self.inside.take().map(|_| InsideServer::answering(Some(asked.0)));
             self.asked = Some(asked);
             return Ok(Next::Tls);
         }
@@ -418,7 +335,7 @@ mod tests {
     use super::*;
     use crate::error::Misuse;
     use crate::negotiate::{AllowPlaintext, Negotiation};
-    use crate::protocol::vectors::play;
+    use crate::protocol::vectors::{check_inside, play};
 
     const ASKED: &str = "OPTIONS * HTTP/1.1\r\nHost: example.bank.com\r\nUpgrade: TLS/1.0\r\n\
         Connection: Upgrade\r\n\r\n";
@@ -471,6 +388,12 @@ mod tests {
             opportunist(&[&long, &"x".repeat(976)], refused(kind, code));
             opportunist(&[&long, &"x".repeat(977)], Err(Misbehaviour::Unsolicited.into()));
             opportunist(&[&long, &"x".repeat(975)], Err(Error::Closed));
+            let chunked = format!("{line}Transfer-Encoding: chunked\r\n\r\n");
+            let body = "5\r\n12345\r\n0\r\n\r\n";
+            opportunist(&[&chunked, body], refused(kind, code));
+            opportunist(&[&chunked, body, "x"], refused(kind, code));
+            let behind = format!("{body}x");
+            opportunist(&[&chunked, &behind], Err(Misbehaviour::Unsolicited.into()));
             for last in [
                 "",
                 "Content-Length: 65537\r\n",
@@ -565,6 +488,124 @@ mod tests {
         server(&ASKED.replace("Host", "Host: a\r\nHost"), bad, end);
     }
 
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+    #[test]
+    fn server_answers_the_request_it_knows() {
+        use crate::wire::{Out, RecvBuf};
+        for (request, said, end) in [
+            ("OPTIONS *", OK, Ok("GET /")),
+            ("GET /", "", Ok("GET /")),
+            ("HEAD /", "", Ok("GET /")),
+        ] {
+            let (mut storage, mut sent) = ([0; MAX_HEAD], [0; 256]);
+            let (mut recv, mut out) = (RecvBuf::new(&mut storage), Out::new(&mut sent));
+            assert!(Server::new().inside().is_none());
+            let mut negotiation = Negotiation::new(Server::new().answering());
+            recv.fill(ASKED.replace("OPTIONS *", request).as_bytes());
+            while negotiation.process(&mut recv, &mut out).unwrap() != negotiate::Status::Ready {}
+            let (_, mut server) = negotiation.upgrade(recv).unwrap();
+            check_inside(server.inside().unwrap(), "GET /", &[], said, end);
+        }
+        check_inside(InsideServer::answering(Some(Method::Get)), "", &[], "", Ok(""));
+        check_inside(InsideServer::answering(None), "", &["G", "ET"], "", Ok("G"));
+        let nobody = InsideServer::answering(Some(Method::Options));
+        check_inside(nobody, "", &[], OK, Err(Error::Closed));
+    }
+
+    #[track_caller]
+    fn inside(input: &[&str], end: Result<&str, Error>) {
+        check_inside(InsideClient::new(), "", input, "", end);
+        if let [first, rest @ ..] = input {
+            check_inside(InsideClient::new(), first, rest, "", end);
+        }
+    }
+
+    #[test]
+    fn client_reads_the_answer_inside_tls() {
+        inside(&[OK], Ok(""));
+        for code in [200, 204, 301, 304, 404, 426, 503] {
+            inside(&[&OK.replace("200 OK", &format!("{code}"))], Ok(""));
+        }
+        inside(&["HTTP/1.1 100 x\r\n\r\n", "HTTP/1.1 103 x\r\nLink: x\r\n\r\n", OK], Ok(""));
+        let long = OK.replace("0\r", "3000\r");
+        let body = "x".repeat(1000);
+        inside(&[&long, &body, &body, &body], Ok(""));
+        inside(&[&format!("{long}{body}{body}{body}")], Ok(""));
+        inside(&[&long, &body, &body, &body[1..]], Err(Error::Closed));
+        let longest = OK.replace("0\r", "65536\r");
+        inside(&[&longest, &body.repeat(66)[..65536]], Ok(""));
+        inside(&[&longest.replace("36\r", "37\r")], Err(Misbehaviour::FrameTooLong.into()));
+        for code in [204, 304] {
+            inside(&[&format!("HTTP/1.1 {code} x\r\n\r\n")], Ok(""));
+            inside(&[&format!("HTTP/1.1 {code} x\r\nContent-Length: 9\r\n\r\n")], Ok(""));
+        }
+    }
+
+    #[test]
+    fn client_reads_chunks_inside_tls() {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n";
+        inside(&[head, "0\r\n\r\n"], Ok(""));
+        inside(&[head, "a;x=\"y\"\r\n0123456789\r\n", "1\r\n\n\r\n0\r\nA: b\r\n\r\n"], Ok(""));
+        let twice = head.replace("gzip, Chunked", "gzip\r\nTransfer-Encoding: chunked");
+        inside(&[&twice, "1\r\nx\r\n0\r\n\r\n"], Ok(""));
+        inside(&[head, "0\r\n\r\nH"], Err(Misbehaviour::Unsolicited.into()));
+        let malformed = || Err(Misbehaviour::Malformed.into());
+        inside(&[head, "1\r\nxx\r\n"], malformed());
+        inside(&[head, "x\r\n"], malformed());
+        inside(&[head, "0\r\nx\r\n"], malformed());
+        let chunk = format!("7fff\r\n{}\r\n", "x".repeat(0x7fff));
+        inside(&[head, &chunk, &chunk, "2\r\nxx\r\n0\r\n\r\n"], Ok(""));
+        inside(&[head, &chunk, &chunk, "3\r\n"], Err(Misbehaviour::FrameTooLong.into()));
+        inside(&[head, "10001\r\n"], Err(Misbehaviour::FrameTooLong.into()));
+        let many = "1\r\nx\r\n".repeat(63);
+        inside(&[head, &many], Err(Misbehaviour::TooManyFrames.into()));
+    }
+
+    #[test]
+    fn client_needs_a_channel_that_goes_on() {
+        for fields in [
+            "",
+            "Connection: close\r\nContent-Length: 0\r\n",
+            "Transfer-Encoding: gzip\r\n",
+            "Transfer-Encoding: chunked, gzip\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+            "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        ] {
+            let answer = format!("HTTP/1.1 404 x\r\n{fields}\r\n");
+            inside(&[&answer], Err(Error::PeerRefused(refusal(404, false))));
+        }
+        let old = OK.replace("1.1", "1.0");
+        inside(&[&old], Err(Error::PeerRefused(refusal(200, false))));
+        let busy = "HTTP/1.1 503 x\r\n\r\n";
+        let end = Refusal { kind: RefusalKind::Service, code: 503, temporary: true };
+        inside(&[busy], Err(Error::PeerRefused(end)));
+    }
+
+    #[test]
+    fn client_takes_nothing_but_one_answer() {
+        inside(&[&format!("{OK}{OK}")], Err(Misbehaviour::Unsolicited.into()));
+        inside(&[&format!("{OK}H")], Err(Misbehaviour::Unsolicited.into()));
+        let end = Err(Misbehaviour::UnexpectedReply(101).into());
+        inside(&["HTTP/1.1 101 x\r\nUpgrade: TLS/1.0\r\n\r\n"], end);
+        inside(&["SSH-2.0-x\r\n"], Err(Misbehaviour::Malformed.into()));
+        inside(&["220 mail.example.org\r\n"], Err(Misbehaviour::Malformed.into()));
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn client_speaks_first_behind_implicit_tls() {
+        use crate::protocol::{Names, scheme};
+        let machine = || scheme("https").unwrap().inside_client(Names::new("x")).unwrap();
+        check_inside(machine(), "", &[], "", Ok(""));
+        check_inside(machine(), OK, &[], "", Err(Misbehaviour::Greeting.into()));
+        let server = scheme("https").unwrap().inside_server(Names::new("x")).unwrap();
+        check_inside(server, "", &["GET"], "", Ok("GET"));
+        let server = scheme("http").unwrap().inside_server(Names::new("x")).unwrap();
+        check_inside(server, "", &["GET"], OK, Ok("GET"));
+    }
+
     #[test]
     fn names_are_checked() {
         for bad in ["", "a b", "a\r\nX: y", "a\0", "b\u{fc}cher.example"] {
@@ -576,5 +617,6 @@ mod tests {
     #[test]
     fn machines_are_small() {
         assert!(size_of::<Client<'_>>() <= 128 && size_of::<Server>() <= 128);
+        assert!(size_of::<InsideClient>() <= 128 && size_of::<InsideServer>() <= 128);
     }
 }
