@@ -97,8 +97,10 @@ pub fn opening(
     name: &str,
     setting: &'static Setting,
 ) -> (ClientMachine<'static>, ServerMachine<'static>) {
-    let (scheme, client, server) =
-        (scheme(name).expect(name), names(setting, "client"), names(setting, "server"));
+    let (scheme, random) = (scheme(name).expect(name), Some([7; 16]));
+    let [client, server] = ["client", "server"].map(|own| names(setting, own));
+    let [client, server] =
+        [client, server].map(|names| Names { random: names.random.or(random), ..names });
     let make = || -> Result<_, Error> {
         let inside = (scheme.inside_client(client)?, scheme.inside_server(server)?);
         let client: ClientMachine<'static> = Box::new(scheme.client(client)?.then(inside.0));
