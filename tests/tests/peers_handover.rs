@@ -1,9 +1,9 @@
-//! The examples of the adapters at real servers: client crates behind our upgrade.
+//! The examples of the adapters at real servers: client crates, and OpenSSL, behind our upgrade.
 
 use std::path::{Path, PathBuf};
 
 use starttls_tests::peers::{
-    Ca, Dovecot, PASSWORD, PostgreSql, Program, Ran, Slapd, USER, Vsftpd, skip_or_fail,
+    Ca, Dovecot, PASSWORD, Postfix, PostgreSql, Program, Ran, Slapd, USER, Vsftpd, skip_or_fail,
 };
 
 /// An example as cargo built it, beside the tests.
@@ -122,4 +122,29 @@ fn suppaftp_retrieves_a_file_from_vsftpd() {
     ftp.fails_unverified(STRANGER);
     let none = Example { more: &["none.txt"], ..ftp }.fails(&ca);
     assert!(none.contains("FileUnavailable"), "{none}");
+}
+
+#[test]
+fn openssl_verifies_postfix_and_carries_a_message() {
+    let ca = Ca::new();
+    let Some(dovecot) = skip_or_fail(Dovecot::start(&ca)) else { return };
+    let Some(postfix) = skip_or_fail(Postfix::start(&ca, &dovecot)) else { return };
+    let message = b"From: alice@mail.test\r\nSubject: dots\r\n\r\n.\r\n..\r\nend\r\n";
+    let (to, refused) = ("bob@mail.test", ["alice@mail.test", Postfix::REFUSED]);
+    let mail = |port, more| Example { input: message, ..Example::new("openssl", port, more) };
+
+    let more = &["alice@mail.test", to];
+    for port in [postfix.expired, postfix.wrong_name, postfix.untrusted] {
+        let complaint = mail(port, more).fails(&ca);
+        assert!(complaint.contains("certificate verify failed"), "{complaint}");
+    }
+    // A port without STARTTLS: nothing of the message is said there.
+    let complaint = mail(postfix.plaintext, more).fails(&ca);
+    assert!(complaint.contains("PeerRefused"), "{complaint}");
+
+    let said = mail(postfix.smtp, more).prints(&ca);
+    assert!(said.starts_with("TLSv1.3\n250 2.0.0 "), "{said}");
+    assert_eq!(postfix.mailbox(to).only_message(), message);
+    let ran = mail(postfix.smtp, &refused).run(&ca);
+    assert!(!ran.status.success() && ran.stderr.contains("550 5.1.1 "), "{ran:#?}");
 }
