@@ -108,9 +108,9 @@ fn check<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
     let careful = Run { ready: AtReady::Upgrade, ..run.clone() };
     let whole = Run { plaintext: run.plaintext, ..Run::default() };
     if run.ready == AtReady::Upgrade {
-        cut.agrees(&played(entry, turns, &whole), &turns);
+        cut.agrees(&played(entry, turns, &whole), &(turns, run));
     } else {
-        played(entry, turns, &careful).agrees(&played(entry, turns, &whole), &turns);
+        played(entry, turns, &careful).agrees(&played(entry, turns, &whole), &(turns, run));
     }
     cut
 }

@@ -70,6 +70,11 @@ fn walk_one(index: usize, target: &Target, steps: usize) -> BTreeMap<String, usi
     ends
 }
 
+/// Where there is little to say, or nothing, there are few ends.
+fn few(target: &str) -> bool {
+    target.starts_with("implicit") || target.contains("_inside_")
+}
+
 /// The walk goes deep: often to TLS, and to many other ends.
 #[test]
 fn machines_from_seeds() {
@@ -78,7 +83,7 @@ fn machines_from_seeds() {
         if !target.starts_with("session") {
             let (ready, kinds) = (ends["Ready"], ends.len());
             assert!(ready > 40, "{target}: {ends:?}");
-            assert!(kinds >= 7 || target.starts_with("implicit"), "{target}: {ends:?}");
+            assert!(kinds >= 7 || few(target), "{target}: {ends:?}");
         }
     }
 }
@@ -89,7 +94,7 @@ fn pairs_from_seeds() {
         println!("{target} {ends:?}");
         let (ready, kinds) = (ends["Ready Ready"], ends.len());
         assert!(ready > 40, "{target}: {ends:?}");
-        assert!(kinds >= 7 || target.starts_with("implicit"), "{target}: {ends:?}");
+        assert!(kinds >= 7 || few(target), "{target}: {ends:?}");
     }
 }
 
