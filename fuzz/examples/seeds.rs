@@ -1,27 +1,22 @@
-//! Writes the seeds of every machine to `DIRECTORY/<target>/`: `cargo run --example seeds -- DIRECTORY`.
+//! Writes the seeds of every target to `DIRECTORY/<target>/`, and prints the targets' names:
+//! `cargo run --example seeds -- DIRECTORY`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs, io};
 
-use starttls::negotiate::{Client, Server};
-use starttls_fuzz::seeds;
-use starttls_tests::table::Role;
-
-fn write<S: Role>(directory: &Path) -> io::Result<()> {
-    for entry in S::table() {
-        let target = directory.join(format!("{}_{}", entry.name.replace('-', "_"), S::NAME));
-        fs::create_dir_all(&target)?;
-        for (index, seed) in seeds::<S>(entry.name).iter().enumerate() {
-            fs::write(target.join(format!("seed-{index:03}")), seed)?;
-        }
-    }
-    Ok(())
-}
+use starttls_fuzz::Target;
 
 fn main() -> io::Result<()> {
     let Some(directory) = env::args_os().nth(1).map(PathBuf::from) else {
         return Err(io::Error::other("which directory?"));
     };
-    write::<Client>(&directory)?;
-    write::<Server>(&directory)
+    for target in Target::all() {
+        let directory = directory.join(&target.name);
+        fs::create_dir_all(&directory)?;
+        for (index, seed) in (target.seeds)().iter().enumerate() {
+            fs::write(directory.join(format!("seed-{index:03}")), seed)?;
+        }
+        println!("{}", target.name);
+    }
+    Ok(())
 }

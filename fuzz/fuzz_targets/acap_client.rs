@@ -1,3 +1,2 @@
-//! Fuzzes the client of `acap`.
 #![no_main]
-starttls_fuzz::target!(Client, "acap");
+starttls_fuzz::target!();

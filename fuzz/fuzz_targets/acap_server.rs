@@ -1,3 +1,2 @@
-//! Fuzzes the server of `acap`.
 #![no_main]
-starttls_fuzz::target!(Server, "acap");
+starttls_fuzz::target!();

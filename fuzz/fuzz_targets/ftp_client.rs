@@ -1,3 +1,2 @@
-//! Fuzzes the client of `ftp`.
 #![no_main]
-starttls_fuzz::target!(Client, "ftp");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `ftp`.
 #![no_main]
-starttls_fuzz::target!(Server, "ftp");
+starttls_fuzz::target!();

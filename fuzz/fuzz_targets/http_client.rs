@@ -1,3 +1,2 @@
-//! Fuzzes the client of `http`.
 #![no_main]
-starttls_fuzz::target!(Client, "http");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `http`.
 #![no_main]
-starttls_fuzz::target!(Server, "http");
+starttls_fuzz::target!();

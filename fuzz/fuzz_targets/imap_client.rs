@@ -1,3 +1,2 @@
-//! Fuzzes the client of `imap`.
 #![no_main]
-starttls_fuzz::target!(Client, "imap");
+starttls_fuzz::target!();

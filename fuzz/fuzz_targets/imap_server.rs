@@ -1,3 +1,2 @@
-//! Fuzzes the server of `imap`.
 #![no_main]
-starttls_fuzz::target!(Server, "imap");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `implicit`.
 #![no_main]
-starttls_fuzz::target!(Client, "implicit");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `implicit`.
 #![no_main]
-starttls_fuzz::target!(Server, "implicit");
+starttls_fuzz::target!();

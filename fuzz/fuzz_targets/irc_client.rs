@@ -1,3 +1,2 @@
-//! Fuzzes the client of `irc`.
 #![no_main]
-starttls_fuzz::target!(Client, "irc");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `irc`.
 #![no_main]
-starttls_fuzz::target!(Server, "irc");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `ldap`.
 #![no_main]
-starttls_fuzz::target!(Client, "ldap");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `ldap`.
 #![no_main]
-starttls_fuzz::target!(Server, "ldap");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `lmtp`.
 #![no_main]
-starttls_fuzz::target!(Client, "lmtp");
+starttls_fuzz::target!();

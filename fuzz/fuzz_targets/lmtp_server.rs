@@ -1,3 +1,2 @@
-//! Fuzzes the server of `lmtp`.
 #![no_main]
-starttls_fuzz::target!(Server, "lmtp");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `managesieve`.
 #![no_main]
-starttls_fuzz::target!(Client, "managesieve");
+starttls_fuzz::target!();

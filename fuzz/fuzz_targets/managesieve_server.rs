@@ -1,3 +1,2 @@
-//! Fuzzes the server of `managesieve`.
 #![no_main]
-starttls_fuzz::target!(Server, "managesieve");
+starttls_fuzz::target!();

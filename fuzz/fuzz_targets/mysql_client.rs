@@ -1,3 +1,2 @@
-//! Fuzzes the client of `mysql`.
 #![no_main]
-starttls_fuzz::target!(Client, "mysql");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `mysql`.
 #![no_main]
-starttls_fuzz::target!(Server, "mysql");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `nnsp`.
 #![no_main]
-starttls_fuzz::target!(Client, "nnsp");
+starttls_fuzz::target!();

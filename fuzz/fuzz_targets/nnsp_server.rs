@@ -1,3 +1,2 @@
-//! Fuzzes the server of `nnsp`.
 #![no_main]
-starttls_fuzz::target!(Server, "nnsp");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `nntp`.
 #![no_main]
-starttls_fuzz::target!(Client, "nntp");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `nntp`.
 #![no_main]
-starttls_fuzz::target!(Server, "nntp");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `pop3`.
 #![no_main]
-starttls_fuzz::target!(Client, "pop3");
+starttls_fuzz::target!();

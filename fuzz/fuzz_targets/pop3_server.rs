@@ -1,3 +1,2 @@
-//! Fuzzes the server of `pop3`.
 #![no_main]
-starttls_fuzz::target!(Server, "pop3");
+starttls_fuzz::target!();

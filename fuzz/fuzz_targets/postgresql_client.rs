@@ -1,3 +1,2 @@
-//! Fuzzes the client of `postgresql`.
 #![no_main]
-starttls_fuzz::target!(Client, "postgresql");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `postgresql`.
 #![no_main]
-starttls_fuzz::target!(Server, "postgresql");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `smtp`.
 #![no_main]
-starttls_fuzz::target!(Client, "smtp");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the server of `smtp`.
 #![no_main]
-starttls_fuzz::target!(Server, "smtp");
+starttls_fuzz::target!();

@@ -1,3 +1,2 @@
-//! Fuzzes the client of `telnet`.
 #![no_main]
-starttls_fuzz::target!(Client, "telnet");
+starttls_fuzz::target!();

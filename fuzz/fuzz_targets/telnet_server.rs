@@ -1,3 +1,2 @@
-//! Fuzzes the server of `telnet`.
 #![no_main]
-starttls_fuzz::target!(Server, "telnet");
+starttls_fuzz::target!();

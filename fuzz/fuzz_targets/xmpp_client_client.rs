@@ -1,3 +1,2 @@
-//! Fuzzes the client of `xmpp-client`.
 #![no_main]
-starttls_fuzz::target!(Client, "xmpp-client");
+starttls_fuzz::target!();

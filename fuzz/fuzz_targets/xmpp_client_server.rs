@@ -1,3 +1,2 @@
-//! Fuzzes the server of `xmpp-client`.
 #![no_main]
-starttls_fuzz::target!(Server, "xmpp-client");
+starttls_fuzz::target!();

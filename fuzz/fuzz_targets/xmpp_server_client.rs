@@ -1,3 +1,2 @@
-//! Fuzzes the client of `xmpp-server`.
 #![no_main]
-starttls_fuzz::target!(Client, "xmpp-server");
+starttls_fuzz::target!();

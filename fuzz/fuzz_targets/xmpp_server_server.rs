@@ -1,3 +1,2 @@
-//! Fuzzes the server of `xmpp-server`.
 #![no_main]
-starttls_fuzz::target!(Server, "xmpp-server");
+starttls_fuzz::target!();

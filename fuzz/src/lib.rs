@@ -1,151 +1,90 @@
-//! Bodies of the fuzz targets: one for every machine of the table.
+//! Bodies of the fuzz targets, and the table of them: machines, pairs, sessions, submission and
+//! receiver.
 //!
-//! What a fuzzer finds is a stream of octets, cut into turns and reads, and a row of output
-//! buffers. [`negotiation`] plays it, and checks what must hold for any of them. The README of this
-//! folder says how to run the targets, and how to put a machine into a harness of your own.
+//! What a fuzzer finds is a string of octets. Each body reads it as what a peer says, or as what
+//! somebody in the middle does, plays it, and checks what must hold for any of them. The README of
+//! this folder says how to run the targets, and how to put a machine into a harness of your own.
+
+pub mod exchange;
+pub mod negotiation;
+pub mod pair;
+mod reader;
+pub mod receiver;
+pub mod session;
+pub mod submission;
 
 use std::sync::OnceLock;
 
-use arbitrary::{Arbitrary, Result, Unstructured};
-use starttls::Error;
-use starttls::negotiate::Residue;
-use starttls_tests::dialogue::Dialogue;
-use starttls_tests::play::{AtReady, Played, Run, play, total};
-use starttls_tests::table::{Entry, Role};
+use starttls::negotiate::{Client, Server};
+use starttls_tests::table::Role;
 
-/// What one input of the fuzzer means.
-///
-/// It is a header, and behind it the peer's octets as they are, so that seeds are easily made and
-/// a corpus is readable: flags (1 plaintext allowed, 2 read eagerly, 4 receive once more at
-/// Ready, 8 a receive buffer of the smallest size); then three lists, each behind its length: sizes
-/// of reads, of output buffers, of turns. The last turn has all the octets that are left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Input<'a> {
-    /// Flags, four of them used.
-    pub flags: u8,
-    /// Octets of each read.
-    pub reads: &'a [u8],
-    /// Octets of each output buffer.
-    pub outs: &'a [u8],
-    /// Octets of each turn of the peer.
-    pub turns: &'a [u8],
-    /// What the peer sends.
-    pub octets: &'a [u8],
+/// Plays one input and tells what it came to; `None` if it is too short to mean anything.
+pub type Body = dyn Fn(&[u8]) -> Option<String> + Send + Sync;
+
+/// A body with a name.
+pub struct Target {
+    /// The name of its binary.
+    pub name: String,
+    /// What it does with one input.
+    pub run: Box<Body>,
+    /// Inputs to begin with.
+    pub seeds: Box<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>,
 }
 
-impl<'a> Arbitrary<'a> for Input<'a> {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let flags = u.arbitrary()?;
-        let mut list = || {
-            let length = u.arbitrary::<u8>()?;
-            u.bytes(usize::from(length % 16))
-        };
-        let (reads, outs, turns) = (list()?, list()?, list()?);
-        Ok(Self { flags, reads, outs, turns, octets: u.bytes(u.len())? })
+impl Target {
+    fn new(
+        name: impl Into<String>,
+        run: impl Fn(&[u8]) -> Option<String> + Send + Sync + 'static,
+        seeds: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name: name.into(), run: Box::new(run), seeds: Box::new(seeds) }
+    }
+
+    /// Every machine of the table in either role, every pair of them, and what speaks inside TLS.
+    pub fn all() -> &'static [Self] {
+        static ALL: OnceLock<Vec<Target>> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let mut all = Vec::new();
+            for name in Client::table().iter().map(|entry| entry.name) {
+                let [client, server, pair] = ["client", "server", "pair"]
+                    .map(|kind| format!("{}_{kind}", name.replace('-', "_")));
+                all.extend([machine::<Client>(name, client), machine::<Server>(name, server)]);
+                all.push(Self::new(pair, |data| pair::run(name, data), || pair::seeds(name)));
+            }
+            all.push(Self::new("session_client", session::run::<Client>, session::seeds));
+            all.push(Self::new("session_server", session::run::<Server>, session::seeds));
+            all.push(Self::new("submission", submission::run, submission::seeds));
+            all.push(Self::new("exchange", exchange::run, exchange::seeds));
+            all.push(Self::new("receiver", receiver::run, receiver::seeds));
+            all
+        })
+    }
+
+    /// The target of this name.
+    pub fn of(name: &str) -> Option<&'static Self> {
+        Self::all().iter().find(|target| target.name == name)
     }
 }
 
-impl Input<'_> {
-    /// The input that means this: a seed. Lists are cut at 15.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut input = vec![self.flags];
-        for list in [self.reads, self.outs, self.turns] {
-            let list = &list[..list.len().min(15)];
-            input.push(list.len() as u8);
-            input.extend(list);
-        }
-        input.extend(self.octets);
-        input
-    }
-
-    fn turns(&self) -> Vec<Vec<u8>> {
-        let (mut turns, mut rest) = (Vec::new(), self.octets);
-        for &size in self.turns {
-            let (turn, behind) = rest.split_at(rest.len().min(usize::from(size)));
-            turns.push(turn.to_vec());
-            rest = behind;
-        }
-        turns.push(rest.to_vec());
-        turns
-    }
-
-    fn run(&self) -> Run {
-        let sizes = |list: &[u8], none: usize| match list {
-            [] => vec![none],
-            list => list.iter().map(|&size| usize::from(size)).collect(),
-        };
-        Run {
-            reads: sizes(self.reads, usize::MAX),
-            outs: sizes(self.outs, ROOM),
-            plaintext: self.flags & 1 != 0,
-            eager: self.flags & 2 != 0,
-            ready: if self.flags & 4 == 0 { AtReady::Upgrade } else { AtReady::Receive },
-            capacity: (self.flags & 8 != 0).then_some(0),
-            ..Run::default()
-        }
-    }
+fn machine<S: Role>(name: &'static str, target: String) -> Target {
+    let run = |data: &[u8]| Some(negotiation::run::<S>(name, data)?.end_name());
+    Target::new(target, run, || negotiation::seeds::<S>(name))
 }
 
-/// Room for any one answer, in octets.
-const ROOM: usize = 4096;
-
-/// Plays one input of the fuzzer against the machine of this name in the table, and tells what it
-/// came to; `None` if it is too short to mean anything.
-///
-/// # Panics
-/// If any of this does not hold: the player's own checks (errors stick, `OutputFull` changes
-/// nothing, no call without progress); TLS begins only behind a legal go-ahead, and without residue
-/// where that is forbidden; an answer is of bounded size; and how the octets were cut changes
-/// nothing but whether a peer is caught speaking out of turn.
-pub fn negotiation<S: Role>(name: &str, data: &[u8]) -> Option<Played> {
-    let entry = S::entry(name).expect("a machine of the table");
-    let input = Input::arbitrary(&mut Unstructured::new(data)).ok()?;
-    Some(check(entry, &input.turns(), &input.run()))
-}
-
-/// Plays `turns` cut as `run` says, and whole.
-fn check<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
-    let cut = played(entry, turns, run);
-    // A careless caller's second look is no part of the comparison.
-    let careful = Run { ready: AtReady::Upgrade, ..run.clone() };
-    let whole = Run { plaintext: run.plaintext, ..Run::default() };
-    if run.ready == AtReady::Upgrade {
-        cut.agrees(&played(entry, turns, &whole), &turns);
-    } else {
-        played(entry, turns, &careful).agrees(&played(entry, turns, &whole), &turns);
-    }
-    cut
-}
-
-fn played<S: Role>(entry: &Entry<S>, turns: &[Vec<u8>], run: &Run) -> Played {
-    static DIALOGUES: OnceLock<Vec<Dialogue>> = OnceLock::new();
-    let dialogues = DIALOGUES.get_or_init(Dialogue::all);
-    let pinned = dialogues.iter().find(|dialogue| dialogue.file == entry.dialogue);
-    let machine = (entry.new)(pinned.expect("a dialogue").setting).expect("good names");
-    let played = play(machine, entry.again, turns, run);
-    assert!(played.fed <= total(turns));
-    assert!(played.sent.len() <= ROOM * (played.frames.len() + 1), "an answer without end");
-    match played.end {
-        Ok(()) => {
-            let last = played.frames.last().map_or(&[][..], Vec::as_slice);
-            assert!((entry.go_ahead)(last, &played.sent), "no go-ahead: {played:?}");
-            assert!(entry.residue == Residue::Tls || played.residue.is_empty(), "{played:?}");
-        }
-        Err(error) => assert!(
-            !matches!(error, Error::OutputFull | Error::Misuse(_) | Error::Tls(_)),
-            "{error:?} is not of the peer's making"
-        ),
-    }
-    played
-}
-
-/// A fuzz target: the role, and the machine's name in the table.
+/// A fuzz target: the body that is named like its binary, or as an expression says.
 #[cfg(feature = "libfuzzer")]
 #[macro_export]
 macro_rules! target {
-    ($role:ident, $name:literal) => {
+    () => {
+        $crate::target!(env!("CARGO_BIN_NAME"));
+    };
+    ($name:expr) => {
+        static TARGET: std::sync::LazyLock<&$crate::Target> = std::sync::LazyLock::new(|| {
+            let name = $name;
+            $crate::Target::of(&name).unwrap_or_else(|| panic!("no target is called {name:?}"))
+        });
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-            let _ = $crate::negotiation::<$crate::$role>($name, data);
+            let _ = (TARGET.run)(data);
         });
     };
 }
@@ -153,35 +92,6 @@ macro_rules! target {
 #[cfg(feature = "libfuzzer")]
 #[doc(hidden)]
 pub use libfuzzer_sys;
-#[doc(hidden)]
-pub use starttls::negotiate::{Client, Server};
-
-/// Seeds for one machine: its dialogues and attacks, whole, octet by octet, and all at once.
-pub fn seeds<S: Role>(name: &str) -> Vec<Vec<u8>> {
-    let dialogues = Dialogue::of(name);
-    let mut peers: Vec<Vec<Vec<u8>>> =
-        dialogues.iter().map(|dialogue| dialogue.exchange(S::SPEAKER).peer).collect();
-    for attack in starttls_tests::attack::Attack::all() {
-        if attack.protocol == name && attack.to == S::SPEAKER {
-            peers.push(attack.exchange.peer);
-        }
-    }
-    let mut seeds = Vec::new();
-    for peer in peers {
-        let octets = peer.concat();
-        // A turn too long for one octet is several: between them, our side has nothing to say.
-        let sizes: Vec<u8> =
-            peer.iter().flat_map(|turn| turn.chunks(255)).map(|turn| turn.len() as u8).collect();
-        for (flags, reads, outs, turns) in [
-            (0, &[][..], &[][..], &sizes[..]),
-            (2, &[1], &[0, 9], &sizes[..]),
-            (13, &[7, 200], &[60], &[]),
-        ] {
-            seeds.push(Input { flags, reads, outs, turns, octets: &octets }.encode());
-        }
-    }
-    seeds
-}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -168,7 +168,7 @@ impl<N: Negotiate> Hostile<N> {
 }
 
 /// The peer's keys and its next sequence number.
-struct Forger {
+pub struct Forger {
     suite: SupportedCipherSuite,
     key: [u8; 32],
     iv: [u8; 12],
@@ -176,7 +176,8 @@ struct Forger {
 }
 
 impl Forger {
-    fn new(theirs: Connection) -> Self {
+    /// Takes over from a peer whose handshake is over, and who may give its secrets away.
+    pub fn new(theirs: Connection) -> Self {
         let suite = theirs.negotiated_cipher_suite().expect("a suite");
         let (sequence, secrets) = theirs.dangerous_extract_secrets().unwrap().tx;
         let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
@@ -186,7 +187,8 @@ impl Forger {
         Self { suite, key, iv, sequence }
     }
 
-    fn record(&mut self, typ: ContentType, content: &[u8]) -> Vec<u8> {
+    /// A record of any kind and content, protected as the next.
+    pub fn record(&mut self, typ: ContentType, content: &[u8]) -> Vec<u8> {
         let version = ProtocolVersion::TLSv1_2;
         let message = OutboundPlainMessage { typ, version, payload: content.into() };
         // A new one each time: they insist on sequence numbers from their first.

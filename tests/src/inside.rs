@@ -23,21 +23,22 @@ mod streams;
 struct Within<M> {
     machine: M,
     application: &'static [u8],
-    /// The machine is done, and only the application's words did not fit.
-    done: bool,
+    /// The machine is done behind a frame of this length, and only the application's words did not
+    /// fit.
+    done: Option<usize>,
     frames: u16,
 }
 
 impl<M: Inside> Within<M> {
     fn new(machine: M, application: &'static [u8]) -> Self {
-        Self { machine, application, done: false, frames: 0 }
+        Self { machine, application, done: None, frames: 0 }
     }
 
-    fn next(&mut self, step: Step, out: &mut Out<'_>) -> Result<Next, Error> {
+    fn next(&mut self, step: Step, frame: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
         if step == Step::Frame {
             return Ok(Next::Frame);
         }
-        self.done = true;
+        self.done = Some(frame.len());
         out.put(&[self.application])?;
         Ok(Next::Tls)
     }
@@ -61,12 +62,18 @@ impl<M: Inside> Negotiate for Within<M> {
     }
 
     fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
-        let step = if self.done { Step::Ready } else { self.machine.start(&[], out)? };
-        self.next(step, out)
+        let step = match self.done {
+            Some(_) => Step::Ready,
+            None => self.machine.start(&[], out)?,
+        };
+        self.next(step, &[], out)
     }
 
     fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
-        self.machine.frame(input, scanned)
+        match self.done {
+            Some(length) => Ok(Frame::Whole(length)),
+            None => self.machine.frame(input, scanned),
+        }
     }
 
     fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
@@ -76,14 +83,14 @@ impl<M: Inside> Negotiate for Within<M> {
         }
         let before = out.len();
         let step = match self.done {
-            true => Step::Ready,
-            false => self.machine.process(frame, behind, out)?,
+            Some(_) => Step::Ready,
+            None => self.machine.process(frame, behind, out)?,
         };
         assert!(
             step == Step::Frame || out.len() == before,
             "nothing is said behind the last frame"
         );
-        let next = self.next(step, out)?;
+        let next = self.next(step, frame, out)?;
         self.frames += 1;
         Ok(next)
     }

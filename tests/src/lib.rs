@@ -3,9 +3,11 @@
 
 pub mod attack;
 pub mod dialogue;
+pub mod fixed;
 pub mod hostile;
 pub mod inside;
 pub mod mail;
+pub mod middle;
 pub mod pair;
 pub mod peers;
 pub mod pki;

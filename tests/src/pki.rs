@@ -32,27 +32,36 @@ impl Default for Pki {
 impl Pki {
     /// An authority and a server certificate for [`NAME`], changed by `change` before it is signed.
     pub fn with(change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Each authority has a name of its own, as in life.
         static AUTHORITIES: AtomicUsize = AtomicUsize::new(1);
         let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
-        params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
-        let authority = params.self_signed(&key).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der().clone()).unwrap();
-        let issuer = Issuer::new(params, key);
+        let name = format!("authority {number}");
+        Self::of(&name, KeyPair::generate().unwrap(), KeyPair::generate().unwrap(), change)
+    }
 
-        let key = KeyPair::generate().unwrap();
+    /// The same for an authority of this name, with its key and the server's.
+    pub fn of(
+        name: &str,
+        authority: KeyPair,
+        server: KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.self_signed(&authority).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let issuer = Issuer::new(params, authority);
+
         let mut params = CertificateParams::new(vec![NAME.into()]).unwrap();
         change(&mut params);
-        let certificate = params.signed_by(&key, &issuer).unwrap();
+        let certificate = params.signed_by(&server, &issuer).unwrap();
         Self {
             roots: Arc::new(roots),
             issuer,
             chain: vec![certificate.der().clone()],
-            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            key: PrivateKeyDer::try_from(server.serialize_der()).unwrap(),
         }
     }
 
@@ -64,8 +73,17 @@ impl Pki {
 
     /// A client that trusts this authority.
     pub fn client(&self, version: &'static SupportedProtocolVersion) -> ClientConfig {
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[version])
+        self.client_with(aws_lc_rs::default_provider(), &[version])
+    }
+
+    /// The same with versions and cryptography of the caller's choice.
+    pub fn client_with(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
             .unwrap()
             .with_webpki_verifier(self.verifier())
             .with_no_client_auth()
@@ -104,7 +122,12 @@ impl Pki {
 
     /// A server that requires a client certificate of this authority.
     pub fn server_asking(&self) -> ServerConfig {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        self.server_asking_with(aws_lc_rs::default_provider())
+    }
+
+    /// The same with cryptography of the caller's choice.
+    pub fn server_asking_with(&self, provider: CryptoProvider) -> ServerConfig {
+        let provider = Arc::new(provider);
         let verifier =
             WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider.clone())
                 .build()

@@ -499,14 +499,22 @@ fn telnet_server(_: &'static Setting) -> Result<Machine<Server>, Error> {
 
 const START_TLS: &[u8] = b"\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 
+/// The resultCode is 0, with its length in any form (X.690 §8.1.3).
 fn ldap_go_ahead(last: &[u8], sent: &[u8]) -> bool {
+    let zero = |octets: &[u8]| {
+        let Some(rest) = octets.strip_prefix(b"\x0a") else { return false };
+        let long = rest.first().map_or(0, |form| usize::from(form.saturating_sub(0x80)));
+        let Some([length, code @ ..]) = rest.get(long..) else { return false };
+        let code = code.get(..usize::from(*length)).unwrap_or_default();
+        !code.is_empty() && code.iter().all(|&octet| octet == 0)
+    };
     let operation = last.iter().position(|&octet| octet == 0x78);
-    let code = |at: usize| last[at..].windows(3).any(|w| w == b"\x0a\x01\x00");
-    operation.is_some_and(code) && sent == [b"\x30\x1d\x02\x01\x01", START_TLS].concat()
+    operation.is_some_and(|at| (at..last.len()).any(|at| zero(&last[at..])))
+        && sent == [b"\x30\x1d\x02\x01\x01", START_TLS].concat()
 }
 
 fn ldap_request(last: &[u8], sent: &[u8]) -> bool {
-    let asked = last.windows(START_TLS.len() - 2).any(|w| w == &START_TLS[2..]);
+    let asked = last.windows(START_TLS.len() - 4).any(|w| w == &START_TLS[4..]);
     asked && sent.ends_with(b"\x78\x07\x0a\x01\x00\x04\x00\x04\x00")
 }
 

@@ -56,10 +56,20 @@ pub(super) fn xmpp_features(last: &[u8], sent: &[u8]) -> bool {
     ends && tag(last) == "features" && application.is_some_and(|(_, sent)| sent.starts_with('<'))
 }
 
+/// Whether a tag declares its own namespace to be this one.
+fn namespace_is(tag: &str, namespace: &str) -> bool {
+    let mut words = tag.trim_end_matches(['/', '>']).split_ascii_whitespace();
+    let prefix = words.next().and_then(|name| name.trim_start_matches('<').split_once(':'));
+    let key = prefix.map_or("xmlns".to_owned(), |(prefix, _)| format!("xmlns:{prefix}"));
+    let value = words.filter_map(|word| word.split_once('=')).find(|(name, _)| *name == key);
+    value.is_some_and(|(_, value)| value.trim_matches(['\'', '"']) == namespace)
+}
+
 /// A tag that is not STARTTLS, and the last that was said are features without it.
 pub(super) fn xmpp_element(last: &[u8], sent: &[u8]) -> bool {
     let text = String::from_utf8_lossy(last);
-    let starttls = tag(last) == "starttls" && text.contains("urn:ietf:params:xml:ns:xmpp-tls");
+    let starttls =
+        tag(last) == "starttls" && namespace_is(&text, "urn:ietf:params:xml:ns:xmpp-tls");
     let sent = String::from_utf8_lossy(sent);
     let features = sent.ends_with("</stream:features>") && !sent.contains("starttls");
     text.starts_with('<') && text.ends_with('>') && !starttls && features
