@@ -10,7 +10,12 @@ use starttls::protocol::{ClientMachine, Names, Row, ServerMachine, scheme};
 use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
-use crate::table::{CLIENT, Entry, LINES, Machine, SERVER, exact, random, smtp_replies};
+use crate::table::{
+    CLIENT, Entry, LINES, Machine, SERVER, exact, managesieve_lines, pop3_replies, random,
+    smtp_replies, tagged_lines,
+};
+
+mod mail;
 
 /// An opening, dressed as a negotiation for the player. The hand-over is where the application
 /// takes the channel; a client's says `application` there, which is a server's last frame.
@@ -171,6 +176,12 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("smtp", "smtp", CLIENT, "smtp-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("smtps", "smtp", CLIENT, "smtps-postfix", Forbid, 2048, LINES, smtp_hello),
     client!("lmtp", "lmtp", CLIENT, "lmtp-dovecot", Forbid, 2048, LINES, smtp_hello),
+    client!("imap", "imap", None, "imap-rfc2595", Tls, 2048, LINES, mail::imap_capabilities),
+    client!("imaps", "imap", None, "imaps-dovecot", Tls, 2048, LINES, mail::imap_capabilities),
+    client!("pop3", "pop3", None, "pop3-dovecot", Forbid, 2048, LINES, mail::pop3_capabilities),
+    client!("pop3s", "pop3", None, "pop3s-dovecot", Forbid, 2048, LINES, mail::pop3_capabilities),
+    client!("acap", "acap", None, "acap-rfc2595", Tls, 2048, LINES, mail::acap_greeting),
+    client!("managesieve", "managesieve", None, "managesieve-rfc5804", Forbid, 2048, LINES, mail::managesieve_ok),
 ];
 
 #[rustfmt::skip]
@@ -178,6 +189,12 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("smtp", "smtp", SERVER, "smtp-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("smtps", "smtp", SERVER, "smtps-postfix", 2048, LINES, smtp_application, smtp_replies),
     server!("lmtp", "lmtp", SERVER, "lmtp-dovecot", 2048, LINES, smtp_application, smtp_replies),
+    server!("imap", "imap", None, "imap-rfc2595", 2048, LINES, mail::imap_application, tagged_lines),
+    server!("imaps", "imap", None, "imaps-dovecot", 2048, LINES, mail::imap_application, tagged_lines),
+    server!("pop3", "pop3", SERVER, "pop3-dovecot", 2048, LINES, mail::pop3_application, pop3_replies),
+    server!("pop3s", "pop3", SERVER, "pop3s-dovecot", 2048, LINES, mail::pop3_application, pop3_replies),
+    server!("acap", "acap", None, "acap-rfc2595", 2048, LINES, mail::acap_application, tagged_lines),
+    server!("managesieve", "managesieve", None, "managesieve-rfc5804", 2048, LINES, mail::managesieve_application, managesieve_lines),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did
