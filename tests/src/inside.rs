@@ -11,10 +11,11 @@ use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
 use crate::table::{
-    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer, random,
-    smtp_replies, xmpp_tags,
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer,
+    managesieve_lines, pop3_replies, random, smtp_replies, tagged_lines, xmpp_tags,
 };
 
+mod mail;
 mod streams;
 
 /// An opening, dressed as a negotiation for the player. The hand-over is where the application
@@ -196,6 +197,12 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("xmpp-servers", "xmpp-server", PEER, "xmpp-servers-xep0368", Tls, 2048, TAGS, streams::xmpp_features),
     client!("http", "http", None, "http-chunked", Forbid, 2048, LINES, streams::http_end),
     client!("https", "http", None, "https-rfc9110", Forbid, 0, (0, 0), streams::first),
+    client!("imap", "imap", None, "imap-rfc2595", Tls, 2048, LINES, mail::imap_capabilities),
+    client!("imaps", "imap", None, "imaps-dovecot", Tls, 2048, LINES, mail::imap_capabilities),
+    client!("pop3", "pop3", None, "pop3-dovecot", Forbid, 2048, LINES, mail::pop3_capabilities),
+    client!("pop3s", "pop3", None, "pop3s-dovecot", Forbid, 2048, LINES, mail::pop3_capabilities),
+    client!("acap", "acap", None, "acap-rfc2595", Tls, 2048, LINES, mail::acap_greeting),
+    client!("managesieve", "managesieve", None, "managesieve-rfc5804", Forbid, 2048, LINES, mail::managesieve_ok),
 ];
 
 #[rustfmt::skip]
@@ -214,6 +221,12 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("xmpp-servers", "xmpp-server", SERVER, "xmpp-servers-xep0368", 2048, TAGS, streams::xmpp_element, xmpp_tags),
     server!("http", "http", None, "http-rfc2817", 1, (0, 0), streams::http_request, http_answer),
     server!("https", "http", None, "https-rfc9110", 1, (0, 0), streams::https_request, exact),
+    server!("imap", "imap", None, "imap-rfc2595", 2048, LINES, mail::imap_application, tagged_lines),
+    server!("imaps", "imap", None, "imaps-dovecot", 2048, LINES, mail::imap_application, tagged_lines),
+    server!("pop3", "pop3", SERVER, "pop3-dovecot", 2048, LINES, mail::pop3_application, pop3_replies),
+    server!("pop3s", "pop3", SERVER, "pop3s-dovecot", 2048, LINES, mail::pop3_application, pop3_replies),
+    server!("acap", "acap", None, "acap-rfc2595", 2048, LINES, mail::acap_application, tagged_lines),
+    server!("managesieve", "managesieve", None, "managesieve-rfc5804", 2048, LINES, mail::managesieve_application, managesieve_lines),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did

@@ -223,7 +223,7 @@ fn smtp_request(last: &[u8], sent: &[u8]) -> bool {
 }
 
 /// Whether a line is `head` alone or `head` and text.
-fn says(line: &[u8], head: &str) -> bool {
+pub(crate) fn says(line: &[u8], head: &str) -> bool {
     let rest = line.strip_prefix(head.as_bytes());
     rest.is_some_and(|rest| rest == b"\r\n" || rest.starts_with(b" "))
 }
@@ -318,7 +318,7 @@ fn replies(octets: &[u8], head: fn(&str) -> Option<&str>) -> Vec<String> {
     replies.into_iter().map(shape).collect()
 }
 
-fn pop3_replies(octets: &[u8]) -> Vec<String> {
+pub(crate) fn pop3_replies(octets: &[u8]) -> Vec<String> {
     replies(octets, |line| ["+OK", "-ERR"].into_iter().find(|head| says(line.as_bytes(), head)))
 }
 
@@ -427,7 +427,7 @@ fn managesieve_request(last: &[u8], sent: &[u8]) -> bool {
 
 /// Tag and status of each line, and the capabilities, in any order. LOGINDISABLED is as the server
 /// likes.
-fn tagged_lines(octets: &[u8]) -> Vec<String> {
+pub(crate) fn tagged_lines(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets).into_owned();
     let mut lines = Vec::new();
     for line in text.lines() {
@@ -450,7 +450,7 @@ fn tagged_lines(octets: &[u8]) -> Vec<String> {
 
 /// The names of the capabilities, in any order, and the status. What the implementation calls itself
 /// and its mechanisms are as the server likes, as is NOTIFY.
-fn managesieve_lines(octets: &[u8]) -> Vec<String> {
+pub(crate) fn managesieve_lines(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets).into_owned();
     let (mut names, mut status) = (Vec::new(), Vec::new());
     for line in text.lines().filter(|line| !line.starts_with("\"NOTIFY\"")) {

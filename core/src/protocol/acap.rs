@@ -8,6 +8,10 @@
 //!
 //! server   * ACAP (…) ──► NOOP OK, the rest NO (ENCRYPT-NEEDED) ──► STARTTLS OK ──► TLS
 //!                                                               └──► LOGOUT OK, refused
+//!
+//! inside TLS
+//! client   * ACAP (…) ──► ready
+//! server   * ACAP (…) ──► STARTTLS BAD; anything else is the application's
 //! ```
 //!
 //! The greeting holds the capabilities, and the client asks for STARTTLS whether it is among them
@@ -16,9 +20,10 @@
 //! where its last string does.
 //!
 //! Nothing of the plaintext dialogue survives: the greeting comes again, unasked, inside TLS
-//! (RFC 2595 §5).
+//! (RFC 2595 §5). [`InsideClient`] waits for it, and asks nothing.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -44,7 +49,9 @@ pub static ACAP: Row = Row {
             Ok(alloc::boxed::Box::new(Client::new(random)))
         },
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
-        ..Machines::NONE
+        // The greeting comes unasked in any case.
+        inside_client: |_, _| Ok(alloc::boxed::Box::new(InsideClient::new())),
+        inside_server: |names, _| Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?)),
     },
 };
 
@@ -65,7 +72,7 @@ pub struct Client {
     plaintext: bool,
 }
 
-/// What a server may say before TLS (RFC 2244 §6.1.1, §6.2).
+/// What a server may say here (RFC 2244 §6.1.1, §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Response {
     Greeting,
@@ -84,6 +91,25 @@ enum Response {
 /// Whether the server says that a later try may succeed (TRYLATER, RFC 2244 §4.3).
 type Later = bool;
 
+impl Response {
+    /// Parses the first line of a response; `expected` is the tag of the answer.
+    fn parse(frame: &[u8], expected: &[u8]) -> Result<Self, Error> {
+        let line = Tagged::parse(frame).ok_or(Misbehaviour::Malformed)?;
+        let later = has_code(line.rest, "TRYLATER");
+        Ok(match line.tag {
+            b"*" if line.is("ACAP") => Self::Greeting,
+            b"*" if line.is("BYE") => Self::Bye(later),
+            b"*" => Self::Unasked,
+            b"+" => Self::Continue,
+            tag if tag != expected => Self::Strange,
+            _ if !is_text(line.rest) => return Err(Misbehaviour::Malformed.into()),
+            _ if line.is("OK") => Self::Ok,
+            _ if line.is("NO") || line.is("BAD") => Self::Refused(later),
+            _ => return Err(Misbehaviour::Malformed.into()),
+        })
+    }
+}
+
 impl Client {
     /// A client whose tags come from `random`: octets that nobody can guess, so that nobody can
     /// answer a command before it is sent.
@@ -91,22 +117,6 @@ impl Client {
         let (tags, literals) = (Tags::new(random), Literals::default());
         let (asked, response) = (Asked::Greeting, Response::Unasked);
         Self { tags, asked, response, literals, plaintext: false }
-    }
-
-    fn response(&self, frame: &[u8]) -> Result<Response, Error> {
-        let line = Tagged::parse(frame).ok_or(Misbehaviour::Malformed)?;
-        let later = has_code(line.rest, "TRYLATER");
-        Ok(match line.tag {
-            b"*" if line.is("ACAP") => Response::Greeting,
-            b"*" if line.is("BYE") => Response::Bye(later),
-            b"*" => Response::Unasked,
-            b"+" => Response::Continue,
-            tag if tag != self.tags.starttls() => Response::Strange,
-            _ if !is_text(line.rest) => return Err(Misbehaviour::Malformed.into()),
-            _ if line.is("OK") => Response::Ok,
-            _ if line.is("NO") || line.is("BAD") => Response::Refused(later),
-            _ => return Err(Misbehaviour::Malformed.into()),
-        })
     }
 
     fn ask(&mut self, behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
@@ -162,7 +172,10 @@ impl Negotiate for Client {
 
     fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
         let mut literals = self.literals;
-        let response = if literals.inside() { self.response } else { self.response(frame)? };
+        let response = match literals.inside() {
+            true => self.response,
+            false => Response::parse(frame, &self.tags.starttls())?,
+        };
         let whole = literals.advance(frame, Carries::Literals)?;
         match (self.asked, response) {
             _ if !whole => {}
@@ -215,6 +228,15 @@ impl<'a> Server<'a> {
     }
 }
 
+/// The greeting, which ends in `last`.
+fn greet(capabilities: &[&str], last: &[u8], out: &mut Out<'_>) -> Result<(), Error> {
+    out.put(&[b"* ACAP"])?;
+    for capability in capabilities {
+        out.put(&[b" (", capability.as_bytes(), b")"])?;
+    }
+    out.put(&[last])
+}
+
 impl Negotiate for Server<'_> {
     type Side = negotiate::Server;
 
@@ -231,11 +253,7 @@ impl Negotiate for Server<'_> {
     }
 
     fn start(&mut self, out: &mut Out<'_>) -> Result<Next, Error> {
-        out.put(&[b"* ACAP"])?;
-        for capability in self.capabilities {
-            out.put(&[b" (", capability.as_bytes(), b")"])?;
-        }
-        out.put(&[b" (STARTTLS)\r\n"])?;
+        greet(self.capabilities, b" (STARTTLS)\r\n", out)?;
         Ok(Next::Frame)
     }
 
@@ -274,7 +292,130 @@ impl Negotiate for Server<'_> {
     }
 }
 
-/// What a client may say before TLS.
+/// The client's side inside TLS: waits for the capabilities.
+#[derive(Debug)]
+pub struct InsideClient {
+    /// What the line that was begun will mean once it is whole.
+    response: Response,
+    literals: Literals,
+}
+
+impl InsideClient {
+    /// A client behind the hand-over.
+    pub fn new() -> Self {
+        Self { response: Response::Unasked, literals: Literals::default() }
+    }
+}
+
+impl Default for InsideClient {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inside for InsideClient {
+    type Side = negotiate::Client;
+
+    fn row(&self) -> &'static Row {
+        &ACAP
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    /// There may be news at any time (RFC 2244 §6.1).
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.literals.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        let mut literals = self.literals;
+        let response = match literals.inside() {
+            true => self.response,
+            // Nothing was asked, so no tag is right.
+            false => Response::parse(frame, b"")?,
+        };
+        let whole = literals.advance(frame, Carries::Literals)?;
+        match response {
+            _ if !whole => {}
+            Response::Greeting => return Ok(Step::Ready),
+            Response::Bye(later) => {
+                let why = Refusal::without_code(RefusalKind::Service, later);
+                return Err(Error::PeerRefused(why));
+            }
+            _ => return Err(Misbehaviour::Greeting.into()),
+        }
+        (self.response, self.literals) = (response, literals);
+        Ok(Step::Frame)
+    }
+}
+
+/// The server's side inside TLS, up to the first command for its application.
+#[derive(Debug)]
+pub struct InsideServer<'a> {
+    capabilities: &'a [&'a str],
+    literals: Literals,
+}
+
+impl<'a> InsideServer<'a> {
+    /// As [`Server::new`], inside TLS: STARTTLS is not offered.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn new(capabilities: &'a [&'a str]) -> Result<Self, Error> {
+        let Server { capabilities, literals, .. } = Server::new(capabilities)?;
+        Ok(Self { capabilities, literals })
+    }
+}
+
+impl Inside for InsideServer<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &ACAP
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn start(&mut self, _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        greet(self.capabilities, b"\r\n", out)?;
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.literals.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let mut literals = self.literals;
+        let (tag, command) = Command::parse(frame);
+        match command {
+            // What goes on was answered where it began.
+            _ if literals.inside() => {}
+            Command::Starttls => out.put(&[tag, b" BAD \"TLS is active already\"\r\n"])?,
+            Command::Arguments => out.put(&[tag, b" BAD \"Unexpected arguments\"\r\n"])?,
+            Command::Noop | Command::Logout | Command::Other | Command::None => {
+                return Ok(Step::Application);
+            }
+        }
+        literals.advance(frame, Carries::Unasked)?;
+        self.literals = literals;
+        Ok(Step::Frame)
+    }
+}
+
+/// What a client may say here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     Starttls,
@@ -307,7 +448,7 @@ impl Command {
 mod tests {
     use super::*;
     use crate::error::Misbehaviour::{Greeting, Malformed, Unsolicited};
-    use crate::protocol::vectors::check;
+    use crate::protocol::vectors::{check, check_inside};
 
     const RANDOM: [u8; 16] = [0xa0, 1, 0, 0, 0, 0, 0, 1, 0xa0, 2, 0, 0, 0, 0, 0, 2];
     const HELLO: &str = "* ACAP (SASL \"CRAM-MD5\") (STARTTLS)\r\n";
@@ -430,8 +571,67 @@ mod tests {
         assert!(Server::new(&[&"x".repeat(1017), "yz"]).is_err());
     }
 
+    #[track_caller]
+    fn inside(arrived: &str, input: &[&str], end: Result<&str, Error>) {
+        check_inside(InsideClient::new(), arrived, input, "", end);
+    }
+
+    #[test]
+    fn client_waits_for_the_capabilities_inside_tls() {
+        inside("", &["* ACAP (SASL \"PLAIN\")\r\n"], Ok(""));
+        inside("* acap\r\n", &[], Ok(""));
+        // RFC 2595 §5 does not say that STARTTLS is not among them.
+        inside("* AC", &["AP (X {12}\r\n* BYE \"x\"\r\n", ") (STARTTLS)\r\n"], Ok(""));
+        inside("", &["* ACAP\r\n* ALERT \"x\"\r\n* X"], Ok("* ALERT \"x\"\r\n* X"));
+    }
+
+    #[test]
+    fn client_takes_nothing_else_inside_tls() {
+        for line in ["* OK x\r\n", "* PREAUTH\r\n", "a1 OK\r\n", "+ go\r\n", "220 x\r\n", GO] {
+            inside("", &[line, "* ACAP\r\n"], Err(Greeting.into()));
+        }
+        // The line has to be whole.
+        inside("", &["* X {1}\r\nx"], Err(Error::Closed));
+        inside("", &["* X {1}\r\nx\r\n"], Err(Greeting.into()));
+        for line in ["ACAP\r\n", "\r\n", "* ACAP \"\r\n"] {
+            inside("", &[line], Err(Malformed.into()));
+        }
+    }
+
+    #[test]
+    fn client_may_be_refused_inside_tls() {
+        let refused =
+            |later| Err(Error::PeerRefused(Refusal::without_code(RefusalKind::Service, later)));
+        inside("", &["* BYE \"x\"\r\n"], refused(false));
+        inside("", &["* bye (TRYLATER) {7}\r\n* ACAP ", "\r\n"], refused(true));
+    }
+
+    #[test]
+    fn server_begins_from_nothing_inside_tls() {
+        let machine = || InsideServer::new(&["SASL \"PLAIN\""]).unwrap();
+        let bad = "a BAD \"TLS is active already\"\r\n";
+        let arguments = "a BAD \"Unexpected arguments\"\r\n";
+        let login = "a AUTHENTICATE \"PLAIN\" {3+}\r\nabc\r\n";
+        for (line, reply) in [
+            ("a starttls\r\n", bad),
+            ("a STARTTLS x\r\n", arguments),
+            ("a STARTTLS {14+}\r\nb STARTTLS\r\n\r\n {2+}\r\nb NOOP\r\n", arguments),
+            // Refused, {n} is not sent.
+            ("a STARTTLS {99}\r\n", arguments),
+        ] {
+            let sent = std::format!("* ACAP (SASL \"PLAIN\")\r\n{reply}");
+            check_inside(machine(), "", &[line, login], &sent, Ok(login));
+            check_inside(machine(), line, &[login], &sent, Ok(login));
+        }
+        for line in ["a NOOP", "a LOGOUT", "a X \"", "* STARTTLS", "STARTTLS", ""] {
+            let line = std::format!("{line}\r\n");
+            check_inside(InsideServer::new(&[]).unwrap(), "", &[&line], "* ACAP\r\n", Ok(&line));
+        }
+    }
+
     #[test]
     fn machines_are_small() {
         assert!(size_of::<Client>() <= 128 && size_of::<Server<'_>>() <= 128);
+        assert!(size_of::<InsideClient>() <= 128 && size_of::<InsideServer<'_>>() <= 128);
     }
 }

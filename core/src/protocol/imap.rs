@@ -8,16 +8,22 @@
 //!
 //! server   * OK ──► CAPABILITY OK, NOOP OK, the rest NO [PRIVACYREQUIRED] ──► STARTTLS OK ──► TLS
 //!                                                                         └──► LOGOUT OK, refused
+//!
+//! inside TLS
+//! client   [greeting ──OK, PREAUTH──►] CAPABILITY ──OK──► ready
+//! server   [* OK ──►] CAPABILITY OK, STARTTLS BAD; anything else is the application's
 //! ```
 //!
 //! The client asks for STARTTLS whether it is advertised or not, so that hiding the capability ends
 //! in a refusal and never in plaintext. What the server says unasked (`* …`) is dropped, literals
 //! and all. A greeting with PREAUTH rules STARTTLS out (RFC 9051 §7.1.4): it is a refusal.
 //!
-//! Nothing of the plaintext dialogue survives: ask for the capabilities again inside TLS, where
-//! there is no second greeting (RFC 9051 §6.2.1).
+//! Nothing of the plaintext dialogue survives: [`InsideClient`] asks for the capabilities again, and
+//! takes a greeting there for an attack, for there is no second one (RFC 9051 §6.2.1). But behind
+//! implicit TLS it waits for one, and PREAUTH is welcome there.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -41,7 +47,13 @@ pub static IMAP: Row = Row {
             Ok(alloc::boxed::Box::new(Client::new(random)))
         },
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
-        ..Machines::NONE
+        inside_client: |names, greeted| {
+            let random = names.random.ok_or(Misuse::Randomness)?;
+            Ok(alloc::boxed::Box::new(InsideClient::new(random).greeted(greeted)))
+        },
+        inside_server: |names, greets| {
+            Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?.greets(greets)))
+        },
     },
 };
 
@@ -61,7 +73,7 @@ pub struct Client {
     plaintext: bool,
 }
 
-/// What a server may say before TLS (RFC 9051 §7.1).
+/// What a server may say here (RFC 9051 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Response {
     Ok,
@@ -91,24 +103,6 @@ impl Client {
         Self { tags, asked: Asked::Greeting, literals, plaintext: false }
     }
 
-    fn response(&self, line: Tagged<'_>) -> Result<Response, Error> {
-        let expected = match self.asked {
-            Asked::Greeting | Asked::Capability => self.tags.capability(),
-            Asked::Starttls => self.tags.starttls(),
-        };
-        Ok(match line.tag {
-            b"*" if line.is("OK") => Response::Ok,
-            b"*" if line.is("PREAUTH") => Response::Preauth,
-            b"*" if line.is("BYE") => Response::Bye,
-            b"*" => Response::Unasked,
-            b"+" => Response::Continue,
-            tag if tag != expected => Response::Strange,
-            _ if line.is("OK") => Response::Done(Done::Ok),
-            _ if line.is("NO") || line.is("BAD") => Response::Done(Done::Refused),
-            _ => return Err(Misbehaviour::Malformed.into()),
-        })
-    }
-
     fn ask(
         &mut self,
         next: Asked,
@@ -116,11 +110,7 @@ impl Client {
         behind: &[u8],
         out: &mut Out<'_>,
     ) -> Result<Next, Error> {
-        if !only_untagged(behind, carries) {
-            return Err(Misbehaviour::Unsolicited.into());
-        }
-        let [tag, command] = command;
-        out.put(&[tag, b" ", command, b"\r\n"])?;
+        ask(command, behind, out)?;
         (self.asked, self.literals) = (next, Literals::default());
         Ok(Next::Frame)
     }
@@ -140,10 +130,57 @@ impl Client {
         if !self.plaintext && kind != RefusalKind::Service {
             out.put(&[&self.tags.logout(), b" LOGOUT\r\n"])?;
         }
-        // RFC 5530 §3.
-        let temporary = line.is_some_and(|line| has_code(line.rest, "UNAVAILABLE"));
-        Err(Error::PeerRefused(Refusal::without_code(kind, temporary)))
+        Err(refusal(kind, line))
     }
+}
+
+impl Response {
+    fn parse(line: Tagged<'_>, expected: &[u8]) -> Result<Self, Error> {
+        Ok(match line.tag {
+            b"*" if line.is("OK") => Self::Ok,
+            b"*" if line.is("PREAUTH") => Self::Preauth,
+            b"*" if line.is("BYE") => Self::Bye,
+            b"*" => Self::Unasked,
+            b"+" => Self::Continue,
+            tag if tag != expected => Self::Strange,
+            _ if line.is("OK") => Self::Done(Done::Ok),
+            _ if line.is("NO") || line.is("BAD") => Self::Done(Done::Refused),
+            _ => return Err(Misbehaviour::Malformed.into()),
+        })
+    }
+
+    /// Takes in a frame of the answer to the command with the tag `expected`, and its line, where
+    /// it begins one.
+    fn hear<'a>(
+        literals: &mut Literals,
+        frame: &'a [u8],
+        expected: &[u8],
+    ) -> Result<(Self, Option<Tagged<'a>>), Error> {
+        if literals.inside() {
+            literals.advance(frame, Carries::Literals)?;
+            return Ok((Self::Unasked, None));
+        }
+        let line = Tagged::parse(frame).ok_or(Misbehaviour::Malformed)?;
+        let response = Self::parse(line, expected)?;
+        literals.advance(frame, carries(frame))?;
+        Ok((response, Some(line)))
+    }
+}
+
+/// Says a tag and its command. `behind` them only what a server may say unasked has been said.
+fn ask(command: [&[u8]; 2], behind: &[u8], out: &mut Out<'_>) -> Result<(), Error> {
+    if !only_untagged(behind, carries) {
+        return Err(Misbehaviour::Unsolicited.into());
+    }
+    let [tag, command] = command;
+    out.put(&[tag, b" ", command, b"\r\n"])
+}
+
+/// The refusal that `line` is.
+fn refusal(kind: RefusalKind, line: Option<Tagged<'_>>) -> Error {
+    // RFC 5530 §3.
+    let temporary = line.is_some_and(|line| has_code(line.rest, "UNAVAILABLE"));
+    Error::PeerRefused(Refusal::without_code(kind, temporary))
 }
 
 /// What a server's line may announce: a status ends in free text (RFC 9051 §7.1).
@@ -181,13 +218,11 @@ impl Negotiate for Client {
 
     fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Next, Error> {
         let mut literals = self.literals;
-        let (line, response, carries) = if literals.inside() {
-            (None, Response::Unasked, Carries::Literals)
-        } else {
-            let line = Tagged::parse(frame).ok_or(Misbehaviour::Malformed)?;
-            (Some(line), self.response(line)?, carries(frame))
+        let expected = match self.asked {
+            Asked::Greeting | Asked::Capability => self.tags.capability(),
+            Asked::Starttls => self.tags.starttls(),
         };
-        literals.advance(frame, carries)?;
+        let (response, line) = Response::hear(&mut literals, frame, &expected)?;
         match (self.asked, response) {
             (Asked::Greeting, Response::Ok) => {
                 let tag = self.tags.capability();
@@ -243,20 +278,26 @@ impl<'a> Server<'a> {
     }
 
     fn capability(&self, out: &mut Out<'_>) -> Result<(), Error> {
-        out.put(&[b"CAPABILITY"])?;
-        let version = |word: &&str| word.get(..5).is_some_and(|w| w.eq_ignore_ascii_case("IMAP4"));
-        if !self.capabilities.iter().any(version) {
-            out.put(&[b" IMAP4rev1"])?;
-        }
-        out.put(&[b" STARTTLS"])?;
-        if !self.plaintext {
-            out.put(&[b" LOGINDISABLED"])?;
-        }
-        for word in self.capabilities {
-            out.put(&[b" ", word.as_bytes()])?;
-        }
-        Ok(())
+        let upgrade: &[&[u8]] = match self.plaintext {
+            true => &[b" STARTTLS"],
+            false => &[b" STARTTLS", b" LOGINDISABLED"],
+        };
+        capability(self.capabilities, upgrade, out)
     }
+}
+
+/// The list of all capabilities, those about the upgrade among them.
+fn capability(words: &[&str], upgrade: &[&[u8]], out: &mut Out<'_>) -> Result<(), Error> {
+    out.put(&[b"CAPABILITY"])?;
+    let version = |word: &&str| word.get(..5).is_some_and(|w| w.eq_ignore_ascii_case("IMAP4"));
+    if !words.iter().any(version) {
+        out.put(&[b" IMAP4rev1"])?;
+    }
+    out.put(upgrade)?;
+    for word in words {
+        out.put(&[b" ", word.as_bytes()])?;
+    }
+    Ok(())
 }
 
 impl Negotiate for Server<'_> {
@@ -319,7 +360,162 @@ impl Negotiate for Server<'_> {
     }
 }
 
-/// What a client may say before TLS.
+/// The client's side inside TLS: asks for the capabilities again.
+#[derive(Debug)]
+pub struct InsideClient {
+    tags: Tags,
+    asked: Asked,
+    /// Whether a line was heard: the first may be a greeting, and no other.
+    heard: bool,
+    literals: Literals,
+}
+
+impl InsideClient {
+    /// As [`Client::new`], inside TLS. The same `random` will do: its tag is none of that client's.
+    pub fn new(random: [u8; 16]) -> Self {
+        let (tags, literals) = (Tags::new(random), Literals::default());
+        Self { tags, asked: Asked::Capability, heard: false, literals }
+    }
+
+    /// Whether the server greets first: behind implicit TLS, and nowhere else.
+    #[must_use]
+    pub fn greeted(self, greeted: bool) -> Self {
+        Self { asked: if greeted { Asked::Greeting } else { Asked::Capability }, ..self }
+    }
+
+    fn ask(&self, behind: &[u8], out: &mut Out<'_>) -> Result<(), Error> {
+        ask([&self.tags.inside(), b"CAPABILITY"], behind, out)
+    }
+}
+
+impl Inside for InsideClient {
+    type Side = negotiate::Client;
+
+    fn row(&self) -> &'static Row {
+        &IMAP
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    /// There may be news at any time (RFC 9051 §7).
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, arrived: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        match self.asked {
+            Asked::Greeting => {}
+            _ if arrived.is_empty() => self.ask(b"", out)?,
+            _ => return Err(Misbehaviour::Greeting.into()),
+        }
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.literals.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], behind: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let mut literals = self.literals;
+        let (response, line) = Response::hear(&mut literals, frame, &self.tags.inside())?;
+        match (self.asked, response) {
+            (_, Response::Bye) => return Err(refusal(RefusalKind::Service, line)),
+            (Asked::Greeting, Response::Ok | Response::Preauth) => {
+                self.ask(behind, out)?;
+                (self.asked, literals) = (Asked::Capability, Literals::default());
+            }
+            (Asked::Greeting, _) => return Err(Misbehaviour::Greeting.into()),
+            (_, Response::Ok | Response::Preauth) if !self.heard => {
+                return Err(Misbehaviour::Greeting.into());
+            }
+            (_, Response::Ok | Response::Unasked) => {}
+            (_, Response::Done(Done::Ok)) => return Ok(Step::Ready),
+            (_, Response::Done(Done::Refused)) => return Err(refusal(RefusalKind::Inside, line)),
+            (_, Response::Preauth | Response::Continue | Response::Strange) => {
+                return Err(Misbehaviour::UnexpectedReply(0).into());
+            }
+        }
+        (self.heard, self.literals) = (true, literals);
+        Ok(Step::Frame)
+    }
+}
+
+/// The server's side inside TLS, up to the first command for its application.
+#[derive(Debug)]
+pub struct InsideServer<'a> {
+    capabilities: &'a [&'a str],
+    literals: Literals,
+    greets: bool,
+}
+
+impl<'a> InsideServer<'a> {
+    /// As [`Server::new`], inside TLS: STARTTLS is not offered, and LOGIN is not disabled.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn new(capabilities: &'a [&'a str]) -> Result<Self, Error> {
+        let Server { capabilities, literals, .. } = Server::new(capabilities)?;
+        Ok(Self { capabilities, literals, greets: false })
+    }
+
+    /// Whether it greets: behind implicit TLS, and nowhere else.
+    #[must_use]
+    pub fn greets(self, greets: bool) -> Self {
+        Self { greets, ..self }
+    }
+}
+
+impl Inside for InsideServer<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &IMAP
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn start(&mut self, _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        if self.greets {
+            out.put(&[b"* OK ["])?;
+            capability(self.capabilities, &[], out)?;
+            out.put(&[b"] ready\r\n"])?;
+        }
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.literals.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let mut literals = self.literals;
+        let (tag, command) = Command::parse(frame);
+        match command {
+            // What goes on was answered where it began.
+            _ if literals.inside() => {}
+            Command::Capability => {
+                out.put(&[b"* "])?;
+                capability(self.capabilities, &[], out)?;
+                out.put(&[b"\r\n", tag, b" OK CAPABILITY completed\r\n"])?;
+            }
+            // RFC 9051 §6.2.1.
+            Command::Starttls => out.put(&[tag, b" BAD TLS is active already\r\n"])?,
+            Command::Arguments => out.put(&[tag, b" BAD Unexpected arguments\r\n"])?,
+            Command::Noop | Command::Logout | Command::Other | Command::None => {
+                return Ok(Step::Application);
+            }
+        }
+        literals.advance(frame, Carries::Unasked)?;
+        self.literals = literals;
+        Ok(Step::Frame)
+    }
+}
+
+/// What a client may say here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     Capability,
@@ -357,7 +553,7 @@ impl Command {
 mod tests {
     use super::*;
     use crate::error::Misbehaviour::{Greeting, Malformed, Unsolicited};
-    use crate::protocol::vectors::check;
+    use crate::protocol::vectors::{check, check_inside};
 
     const RANDOM: [u8; 16] = [0xa0, 1, 0, 0, 0, 0, 0, 1, 0xa0, 2, 0, 0, 0, 0, 0, 2];
     const CAPABILITY: &str = "a001000000000001 CAPABILITY\r\n";
@@ -495,8 +691,129 @@ mod tests {
         assert!(Server::new(&[&"x".repeat(1021), "yz"]).is_err());
     }
 
+    const INSIDE: &str = "00000001a0020000 CAPABILITY\r\n";
+    const LISTED: &str = "* CAPABILITY IMAP4rev1\r\n00000001a0020000 OK done\r\n";
+
+    #[track_caller]
+    fn inside(greeted: bool, arrived: &str, input: &[&str], sent: &str, end: Result<&str, Error>) {
+        let machine = InsideClient::new(RANDOM).greeted(greeted);
+        check_inside(machine, arrived, input, sent, end);
+    }
+
+    #[test]
+    fn client_asks_again_inside_tls() {
+        inside(false, "", &[LISTED], INSIDE, Ok(""));
+        inside(
+            false,
+            "",
+            &["* CAP", "ABILITY X\r", "\n00000001a0020000 ok", "\r\n"],
+            INSIDE,
+            Ok(""),
+        );
+        // Once the answer has begun, there may be news, and literals in them.
+        let news = "* CAPABILITY X\r\n* OK x\r\n* NO {5}\r\n* X {2}\r\n* \r\n";
+        inside(false, "", &[news, "00000001a0020000 OK\r\n"], INSIDE, Ok(""));
+        inside(false, "", &["* NO x\r\n* OK x\r\n", LISTED], INSIDE, Ok(""));
+        // And behind it, where they are the application's.
+        let behind = std::format!("{LISTED}* 1 EXISTS\r\n* 2");
+        inside(false, "", &[&behind], INSIDE, Ok("* 1 EXISTS\r\n* 2"));
+    }
+
+    #[test]
+    fn client_waits_for_the_greeting_of_implicit_tls() {
+        for greeting in ["* OK x\r\n", "* PREAUTH x\r\n", "* ok [ALERT] x\r\n* OK {9}\r\n"] {
+            inside(true, "", &[greeting, LISTED], INSIDE, Ok(""));
+            inside(true, greeting, &[LISTED], INSIDE, Ok(""));
+        }
+        // Behind it, OK is no greeting.
+        inside(true, "", &["* OK x\r\n", "* OK x\r\n", LISTED], INSIDE, Ok(""));
+    }
+
+    #[test]
+    fn client_takes_no_greeting_but_where_it_belongs() {
+        let end = || Err(Greeting.into());
+        for greeting in ["* OK x\r\n", "* PREAUTH x\r\n", "* ok\r\n"] {
+            inside(false, greeting, &[], "", end());
+            inside(false, "", &[greeting], INSIDE, end());
+        }
+        inside(false, "*", &[], "", end());
+        for line in ["* NO x\r\n", "* CAPABILITY X\r\n", "a1 OK x\r\n", "+ go\r\n", LISTED] {
+            inside(true, "", &[line], "", end());
+        }
+    }
+
+    #[test]
+    fn client_takes_nothing_else_inside_tls() {
+        let strange = || Err(Misbehaviour::UnexpectedReply(0).into());
+        for line in ["+ go\r\n", "a1 OK x\r\n", DONE, GO] {
+            inside(false, "", &[line], INSIDE, strange());
+        }
+        inside(false, "", &["* 1 EXISTS\r\n* PREAUTH x\r\n"], INSIDE, strange());
+        inside(true, "* OK x\r\n", &["* PREAUTH x\r\n"], INSIDE, strange());
+        for line in ["220 x\r\n", "OK\r\n", "00000001a0020000 OKAY\r\n", "* X \"\r\n"] {
+            let end = if line.starts_with("220") { strange() } else { Err(Malformed.into()) };
+            inside(false, "", &[line], INSIDE, end);
+        }
+        let early = std::format!("* OK x\r\n{LISTED}");
+        inside(true, "", &[&early], "", Err(Unsolicited.into()));
+        inside(true, "* OK x\r\n* X\r\n0", &[], "", Err(Unsolicited.into()));
+    }
+
+    #[test]
+    fn client_may_be_refused_inside_tls() {
+        use RefusalKind::{Inside, Service};
+        let refused =
+            |kind, temporary| Err(Error::PeerRefused(Refusal::without_code(kind, temporary)));
+        inside(false, "", &["* BYE x\r\n"], INSIDE, refused(Service, false));
+        inside(false, "", &["* CAPABILITY X\r\n* BYE\r\n"], INSIDE, refused(Service, false));
+        inside(true, "", &["* BYE [UNAVAILABLE] x\r\n"], "", refused(Service, true));
+        for (reply, temporary) in [("NO x", false), ("bad", false), ("NO [UNAVAILABLE] x", true)] {
+            let reply = std::format!("00000001a0020000 {reply}\r\n");
+            inside(false, "", &[&reply], INSIDE, refused(Inside, temporary));
+        }
+    }
+
+    #[track_caller]
+    fn serves(greets: bool, input: &[&str], sent: &str, end: Result<&str, Error>) {
+        let machine = InsideServer::new(&["ID"]).unwrap().greets(greets);
+        check_inside(machine, "", input, sent, end);
+    }
+
+    #[test]
+    fn server_begins_from_nothing_inside_tls() {
+        let list = "* CAPABILITY IMAP4rev1 ID\r\na OK CAPABILITY completed\r\n";
+        let bad = "a BAD TLS is active already\r\n";
+        let arguments = "a BAD Unexpected arguments\r\n";
+        for (line, reply) in [
+            ("a capability\r\n", list),
+            ("a STARTTLS\r\n", bad),
+            ("a STARTTLS x\r\n", arguments),
+            ("a CAPABILITY {2+}\r\nx\n\r\n", arguments),
+            ("a STARTTLS {14+}\r\nb STARTTLS\r\n\r\n {2+}\r\nb NOOP\r\n", arguments),
+            // Refused, {n} is not sent.
+            ("a STARTTLS {99}\r\n", arguments),
+        ] {
+            let login = "a LOGIN u p\r\nb ST";
+            serves(false, &[line, login], reply, Ok(login));
+            let greeted = std::format!("* OK [CAPABILITY IMAP4rev1 ID] ready\r\n{reply}");
+            serves(true, &[line, login], &greeted, Ok(login));
+        }
+        check_inside(InsideServer::new(&["ID"]).unwrap(), "a X\r\n", &[], "", Ok("a X\r\n"));
+        let machine = InsideServer::new(&["imap4rev2"]).unwrap().greets(true);
+        check_inside(machine, "", &[], "* OK [CAPABILITY imap4rev2] ready\r\n", Err(Error::Closed));
+    }
+
+    #[test]
+    fn the_rest_is_the_applications() {
+        for line in ["a LOGIN {5+}", "a NOOP", "a LOGOUT", "a X \"", "* STARTTLS", "STARTTLS", ""] {
+            let line = std::format!("{line}\r\n");
+            serves(false, &[&line], "", Ok(&line));
+        }
+    }
+
     #[test]
     fn machines_are_small() {
         assert!(size_of::<Client>() <= 128 && size_of::<Server<'_>>() <= 128);
+        assert!(size_of::<InsideClient>() <= 128 && size_of::<InsideServer<'_>>() <= 128);
     }
 }

@@ -9,16 +9,22 @@
 //! server   capabilities, OK ──► CAPABILITY OK, NOOP OK, the rest NO (ENCRYPT-NEEDED)
 //!                           ├──► STARTTLS OK ──► TLS
 //!                           └──► LOGOUT OK, refused
+//!
+//! inside TLS
+//! client   capabilities, OK ──► ready
+//! server   capabilities, OK ──► CAPABILITY OK, STARTTLS NO; anything else is the application's
 //! ```
 //!
 //! The greeting holds the capabilities, and the client asks for STARTTLS whether it is among them
 //! or not, so that hiding it ends in a refusal and never in plaintext. Strings, those behind OK and
 //! NO included, may be literals: an answer ends where its last string does.
 //!
-//! Nothing of the plaintext dialogue survives: the capabilities come again, unasked, inside TLS
-//! (RFC 5804 §2.2).
+//! Nothing of the plaintext dialogue survives: the capabilities come again, unasked, inside TLS, and
+//! must not hold STARTTLS any more (RFC 5804 §2.2). [`InsideClient`] waits for them, asks nothing, and
+//! takes those that do hold it for what they are: the greeting of a server that knows of no TLS.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -39,7 +45,9 @@ pub static MANAGESIEVE: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
-        ..Machines::NONE
+        // The capabilities come unasked in any case.
+        inside_client: |_, _| Ok(alloc::boxed::Box::new(InsideClient::new())),
+        inside_server: |names, _| Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?)),
     },
 };
 
@@ -59,7 +67,7 @@ pub struct Client {
     plaintext: bool,
 }
 
-/// What a server may say before TLS (RFC 5804 §1.2, §1.7).
+/// What a server may say here (RFC 5804 §1.2, §1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Response {
     Capability,
@@ -198,22 +206,45 @@ impl<'a> Server<'a> {
     /// more than 1,024 octets of them, a space each included: a quoted string is no longer
     /// (RFC 5804 §4).
     pub fn new(extensions: &'a [&'a str]) -> Result<Self, Error> {
-        let plain = |octet: u8| octet.is_ascii_graphic() && !b"\"\\".contains(&octet);
-        let length = extensions.iter().map(|word| word.len() + 1).sum::<usize>();
-        if length > 1024 || !extensions.iter().all(|w| !w.is_empty() && w.bytes().all(plain)) {
-            return Err(Misuse::Line.into());
-        }
+        check_words(extensions)?;
         Ok(Self { extensions, literals: Literals::default(), plaintext: false })
     }
 
-    /// The capabilities that RFC 5804 §1.7 demands. No mechanism is offered before TLS.
+    /// No mechanism is offered before TLS.
     fn capability(&self, out: &mut Out<'_>) -> Result<(), Error> {
-        out.put(&[b"\"IMPLEMENTATION\" \"starttls\"\r\n\"SIEVE\" \""])?;
-        for (at, extension) in self.extensions.iter().enumerate() {
-            out.put(&[if at == 0 { b"" } else { b" " }, extension.as_bytes()])?;
-        }
-        out.put(&[b"\"\r\n\"SASL\" \"\"\r\n\"STARTTLS\"\r\n\"VERSION\" \"1.0\"\r\n"])
+        capability(self.extensions, &[], b"\"STARTTLS\"\r\n", out)
     }
+}
+
+/// Words that a quoted string can hold.
+fn check_words(words: &[&str]) -> Result<(), Error> {
+    let plain = |octet: u8| octet.is_ascii_graphic() && !b"\"\\".contains(&octet);
+    let length = words.iter().map(|word| word.len() + 1).sum::<usize>();
+    let fit = length <= 1024 && words.iter().all(|w| !w.is_empty() && w.bytes().all(plain));
+    if fit { Ok(()) } else { Err(Misuse::Line.into()) }
+}
+
+/// The capabilities that RFC 5804 §1.7 demands, and the `upgrade`.
+fn capability(
+    extensions: &[&str],
+    mechanisms: &[&str],
+    upgrade: &[u8],
+    out: &mut Out<'_>,
+) -> Result<(), Error> {
+    out.put(&[b"\"IMPLEMENTATION\" \"starttls\"\r\n\"SIEVE\" "])?;
+    quote(extensions, out)?;
+    out.put(&[b"\"SASL\" "])?;
+    quote(mechanisms, out)?;
+    out.put(&[upgrade, b"\"VERSION\" \"1.0\"\r\n"])
+}
+
+/// The words in one quoted string, which ends the line.
+fn quote(words: &[&str], out: &mut Out<'_>) -> Result<(), Error> {
+    out.put(&[b"\""])?;
+    for (at, word) in words.iter().enumerate() {
+        out.put(&[if at == 0 { b"" } else { b" " }, word.as_bytes()])?;
+    }
+    out.put(&[b"\"\r\n"])
 }
 
 impl Negotiate for Server<'_> {
@@ -258,14 +289,16 @@ impl Negotiate for Server<'_> {
             }
             Command::Noop(None) => out.put(&[b"OK \"NOOP completed\"\r\n"])?,
             // RFC 5804 §2.13.
-            Command::Noop(Some(tag)) => {
+            Command::Noop(Some(tag)) if is_quoted(tag) => {
                 out.put(&[b"OK (TAG ", tag, b") \"NOOP completed\"\r\n"])?
             }
             Command::Logout => {
                 out.put(&[b"OK \"LOGOUT completed\"\r\n"])?;
                 return Err(Error::PeerRefused(Refusal::new(RefusalKind::NotAsked, 0)));
             }
-            Command::Arguments => out.put(&[b"NO \"Unexpected arguments\"\r\n"])?,
+            Command::Noop(_) | Command::Arguments => {
+                out.put(&[b"NO \"Unexpected arguments\"\r\n"])?;
+            }
             Command::Other if self.plaintext => {
                 return Err(Error::PeerRefused(Refusal::new(RefusalKind::NotAsked, 0)));
             }
@@ -276,12 +309,150 @@ impl Negotiate for Server<'_> {
     }
 }
 
-/// What a client may say before TLS.
+/// The client's side inside TLS: waits for the capabilities.
+#[derive(Debug)]
+pub struct InsideClient {
+    /// What the line that was begun will mean once it is whole.
+    response: Response,
+    literals: Literals,
+    /// Whether the literal that follows is the name of a capability.
+    named: bool,
+}
+
+impl InsideClient {
+    /// A client behind the hand-over.
+    pub fn new() -> Self {
+        Self { response: Response::Capability, literals: Literals::default(), named: false }
+    }
+}
+
+impl Default for InsideClient {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inside for InsideClient {
+    type Side = negotiate::Client;
+
+    fn row(&self) -> &'static Row {
+        &MANAGESIEVE
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn start(&mut self, _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.literals.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        let mut literals = self.literals;
+        let goes_on = literals.inside();
+        let response = if goes_on { self.response } else { Response::parse(frame)? };
+        let starttls = match goes_on {
+            true => self.named && frame.eq_ignore_ascii_case(b"STARTTLS"),
+            false => frame.get(..10).is_some_and(|w| w.eq_ignore_ascii_case(b"\"STARTTLS\"")),
+        };
+        if starttls {
+            return Err(Misbehaviour::Greeting.into());
+        }
+        let named = !goes_on && frame.starts_with(b"{");
+        let whole = literals.advance(frame, Carries::Literals)?;
+        let refused = |kind, later| Err(Error::PeerRefused(Refusal::without_code(kind, later)));
+        match response {
+            _ if !whole => {}
+            Response::Capability => {}
+            Response::Ok => return Ok(Step::Ready),
+            Response::No(later) => return refused(RefusalKind::Inside, later),
+            Response::Bye(later) => return refused(RefusalKind::Service, later),
+        }
+        *self = Self { response, literals, named };
+        Ok(Step::Frame)
+    }
+}
+
+/// The server's side inside TLS, up to the first command for its application.
+#[derive(Debug)]
+pub struct InsideServer<'a> {
+    extensions: &'a [&'a str],
+    mechanisms: &'a [&'a str],
+    literals: Literals,
+}
+
+impl<'a> InsideServer<'a> {
+    /// As [`Server::new`], inside TLS: STARTTLS is not offered.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn new(extensions: &'a [&'a str]) -> Result<Self, Error> {
+        let Server { extensions, literals, .. } = Server::new(extensions)?;
+        Ok(Self { extensions, mechanisms: &[], literals })
+    }
+
+    /// The same with SASL `mechanisms`, a word each (`"PLAIN"`).
+    ///
+    /// # Errors
+    /// As [`Server::new`], for a mechanism.
+    pub fn with_sasl(self, mechanisms: &'a [&'a str]) -> Result<Self, Error> {
+        check_words(mechanisms)?;
+        Ok(Self { mechanisms, ..self })
+    }
+
+    fn capability(&self, last: &[u8], out: &mut Out<'_>) -> Result<(), Error> {
+        capability(self.extensions, self.mechanisms, b"", out)?;
+        out.put(&[last])
+    }
+}
+
+impl Inside for InsideServer<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &MANAGESIEVE
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn start(&mut self, _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        self.capability(b"OK \"TLS is active\"\r\n", out)?;
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        self.literals.frame(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        let mut literals = self.literals;
+        match Command::parse(frame) {
+            // What goes on was answered where it began.
+            _ if literals.inside() => {}
+            Command::Capability => self.capability(b"OK \"CAPABILITY completed\"\r\n", out)?,
+            Command::Starttls => out.put(&[b"NO \"TLS is active already\"\r\n"])?,
+            Command::Arguments => out.put(&[b"NO \"Unexpected arguments\"\r\n"])?,
+            // A client may say NOOP to find out where it is (RFC 5804 §2.13).
+            Command::Noop(_) | Command::Logout | Command::Other => return Ok(Step::Application),
+        }
+        literals.advance(frame, Carries::Unasked)?;
+        self.literals = literals;
+        Ok(Step::Frame)
+    }
+}
+
+/// What a client may say here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command<'a> {
     Capability,
     Starttls,
-    /// With the quoted string to be sent back, if there is one.
+    /// With what should be a string, to be sent back, if there is one.
     Noop(Option<&'a [u8]>),
     Logout,
     /// One of these, with arguments it does not have.
@@ -303,7 +474,7 @@ impl<'a> Command<'a> {
         let is = |(name, _): &&(&str, Self)| word.eq_ignore_ascii_case(name.as_bytes());
         match (commands.iter().find(is), argument) {
             (Some((_, command)), None) => *command,
-            (Some((_, command @ Self::Noop(_))), Some(tag)) if is_quoted(tag) => *command,
+            (Some((_, command @ Self::Noop(_))), Some(_)) => *command,
             (Some(_), Some(_)) => Self::Arguments,
             (None, _) => Self::Other,
         }
@@ -328,8 +499,8 @@ fn is_quoted(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Misbehaviour::{Malformed, Unsolicited};
-    use crate::protocol::vectors::check;
+    use crate::error::Misbehaviour::{Greeting, Malformed, Unsolicited};
+    use crate::protocol::vectors::{check, check_inside};
 
     const HELLO: &str = "\"SIEVE\" \"fileinto\"\r\n\"STARTTLS\"\r\nOK\r\n";
     const ASKED: &str = "STARTTLS\r\n";
@@ -466,8 +637,101 @@ mod tests {
         assert!(Server::new(&[&"x".repeat(1021), "yz"]).is_err());
     }
 
+    #[track_caller]
+    fn inside(arrived: &str, input: &[&str], end: Result<&str, Error>) {
+        check_inside(InsideClient::new(), arrived, input, "", end);
+    }
+
+    #[test]
+    fn client_waits_for_the_capabilities_inside_tls() {
+        inside("", &["\"SIEVE\" \"fileinto\"\r\n\"SASL\" \"PLAIN\"\r\nOK\r\n"], Ok(""));
+        inside("\"X\"", &["\r\n", "ok \"x\"\r", "\n"], Ok(""));
+        inside("", &["{2}\r\nOK \"\"\r\nOK (TAG {4}\r\nNO\r\n) {0}\r\n\r\n"], Ok(""));
+    }
+
+    #[test]
+    fn client_takes_no_greeting_from_before_tls() {
+        let end = || Err(Greeting.into());
+        for line in ["\"STARTTLS\"", "\"StartTLS\" \"x\"", "{8}\r\nSTARTTLS", "{8+}\r\nstarttls"] {
+            let greeting = std::format!("\"SIEVE\" \"\"\r\n{line}\r\nOK\r\n");
+            inside("", &[&greeting], end());
+            inside(&greeting, &[], end());
+        }
+        // These are other capabilities, values and texts.
+        for line in [
+            "\"STARTTLSX\"",
+            "\"X\" \"STARTTLS\"",
+            "{9}\r\nSTARTTLSX",
+            "\"X\" {8}\r\nSTARTTLS",
+            "{1}\r\nX {8}\r\nSTARTTLS",
+            "OK {8}\r\nSTARTTLS",
+        ] {
+            inside("", &[&std::format!("{line}\r\n"), "OK\r\n"], Ok(""));
+        }
+    }
+
+    #[test]
+    fn client_takes_nothing_else_inside_tls() {
+        for line in ["* OK x\r\n", "+OK x\r\n", "220 x\r\n", "\r\n", "OK x\r\n", "\"\r\n"] {
+            inside("", &[line], Err(Malformed.into()));
+        }
+        inside("", &["OK\r\nO"], Err(Unsolicited.into()));
+        inside("OK\r\nOK\r\n", &[], Err(Unsolicited.into()));
+        // The text has to be whole.
+        inside("", &["OK {2}\r\nxx"], Err(Error::Closed));
+    }
+
+    #[test]
+    fn client_may_be_refused_inside_tls() {
+        use RefusalKind::{Inside, Service};
+        let refused = |kind, later| Err(Error::PeerRefused(Refusal::without_code(kind, later)));
+        inside("", &["\"X\"\r\nBYE \"x\"\r\n"], refused(Service, false));
+        inside("", &["bye (TRYLATER) {2}\r\nOK\r\n"], refused(Service, true));
+        inside("", &["NO\r\n"], refused(Inside, false));
+        inside("", &["\"X\"\r\nNO (TRYLATER) {4}\r\nOK\r\n\r\n"], refused(Inside, true));
+    }
+
+    #[test]
+    fn server_begins_from_nothing_inside_tls() {
+        let machine = || InsideServer::new(&["fileinto"]).unwrap().with_sasl(&["PLAIN", "LOGIN"]);
+        let list = |text: &str| {
+            std::format!(
+                "\"IMPLEMENTATION\" \"starttls\"\r\n\"SIEVE\" \"fileinto\"\r\n\
+                 \"SASL\" \"PLAIN LOGIN\"\r\n\"VERSION\" \"1.0\"\r\nOK \"{text}\"\r\n"
+            )
+        };
+        let arguments = "NO \"Unexpected arguments\"\r\n";
+        let login = "AUTHENTICATE \"PLAIN\" {3+}\r\nabc\r\n";
+        for (line, reply) in [
+            ("Capability\r\n", &*list("CAPABILITY completed")),
+            ("StartTls\r\n", "NO \"TLS is active already\"\r\n"),
+            ("STARTTLS x\r\n", arguments),
+            ("CAPABILITY {10+}\r\nSTARTTLS\r\n {2+}\r\nNO\r\n", arguments),
+            // Refused, {n} is not sent.
+            ("STARTTLS {99}\r\n", arguments),
+        ] {
+            let sent = list("TLS is active") + reply;
+            check_inside(machine().unwrap(), "", &[line, login], &sent, Ok(login));
+            check_inside(machine().unwrap(), line, &[login], &sent, Ok(login));
+        }
+        for line in ["NOOP", "NOOP \"x\"", "NOOP {1+}", "X \"", "a STARTTLS", ""] {
+            let line = std::format!("{line}\r\n");
+            check_inside(machine().unwrap(), "", &[&line], &list("TLS is active"), Ok(&line));
+        }
+    }
+
+    #[test]
+    fn mechanisms_are_checked() {
+        for bad in ["", "A B", "A\r\nOK", "A\"", "A\\"] {
+            let error = InsideServer::new(&[]).unwrap().with_sasl(&["PLAIN", bad]).err();
+            assert_eq!(error, Some(Misuse::Line.into()), "{bad:?}");
+        }
+        assert!(InsideServer::new(&["A B"]).is_err());
+    }
+
     #[test]
     fn machines_are_small() {
         assert!(size_of::<Client>() <= 128 && size_of::<Server<'_>>() <= 128);
+        assert!(size_of::<InsideClient>() <= 128 && size_of::<InsideServer<'_>>() <= 128);
     }
 }

@@ -90,6 +90,11 @@ impl Tags {
         self.digits(4)
     }
 
+    /// For the question inside TLS: who is there has not said goodbye.
+    pub(crate) fn inside(&self) -> [u8; 16] {
+        self.logout()
+    }
+
     fn digits(&self, from: usize) -> [u8; 16] {
         let digit = |four: u8| if four < 10 { b'0' + four } else { b'a' + four - 10 };
         let mut digits = [b'0'; 16];
