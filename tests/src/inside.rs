@@ -11,10 +11,11 @@ use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
 use crate::table::{
-    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer, random,
-    smtp_replies, xmpp_tags,
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer,
+    nntp_replies, random, smtp_replies, xmpp_tags,
 };
 
+mod news;
 mod streams;
 
 /// An opening, dressed as a negotiation for the player. The hand-over is where the application
@@ -189,6 +190,9 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("xmpp-servers", "xmpp-server", PEER, "xmpp-servers-xep0368", Tls, 2048, TAGS, streams::xmpp_features),
     client!("http", "http", None, "http-chunked", Forbid, 2048, LINES, streams::http_end),
     client!("https", "http", None, "https-rfc9110", Forbid, 0, (0, 0), streams::first),
+    client!("nntp", "nntp", None, "nntp-rfc4642", Forbid, 2048, LINES, news::nntp_answer),
+    client!("nntps", "nntp", None, "nntps-nnrpd", Forbid, 2048, LINES, news::nntp_answer),
+    client!("nnsp", "nnsp", None, "nnsp-transit", Forbid, 2048, LINES, news::nntp_answer),
 ];
 
 #[rustfmt::skip]
@@ -207,6 +211,9 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("xmpp-servers", "xmpp-server", SERVER, "xmpp-servers-xep0368", 2048, TAGS, streams::xmpp_element, xmpp_tags),
     server!("http", "http", None, "http-rfc2817", 1, (0, 0), streams::http_request, http_answer),
     server!("https", "http", None, "https-rfc9110", 1, (0, 0), streams::https_request, exact),
+    server!("nntp", "nntp", SERVER, "nntp-rfc4642", 2048, LINES, news::nntp_application, nntp_replies),
+    server!("nntps", "nntp", SERVER, "nntps-nnrpd", 2048, LINES, news::nntp_application, nntp_replies),
+    server!("nnsp", "nnsp", SERVER, "nnsp-transit", 2048, LINES, news::nntp_application, nntp_replies),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did

@@ -223,7 +223,7 @@ fn smtp_request(last: &[u8], sent: &[u8]) -> bool {
 }
 
 /// Whether a line is `head` alone or `head` and text.
-fn says(line: &[u8], head: &str) -> bool {
+pub(crate) fn says(line: &[u8], head: &str) -> bool {
     let rest = line.strip_prefix(head.as_bytes());
     rest.is_some_and(|rest| rest == b"\r\n" || rest.starts_with(b" "))
 }
@@ -322,7 +322,7 @@ fn pop3_replies(octets: &[u8]) -> Vec<String> {
     replies(octets, |line| ["+OK", "-ERR"].into_iter().find(|head| says(line.as_bytes(), head)))
 }
 
-fn nntp_replies(octets: &[u8]) -> Vec<String> {
+pub(crate) fn nntp_replies(octets: &[u8]) -> Vec<String> {
     replies(octets, |line| line.get(..3).filter(|code| code.bytes().all(|o| o.is_ascii_digit())))
 }
 
