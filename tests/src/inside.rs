@@ -11,8 +11,8 @@ use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
 use crate::table::{
-    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer,
-    nntp_replies, random, smtp_replies, xmpp_tags,
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, ftp_replies,
+    http_answer, nntp_replies, random, smtp_replies, xmpp_tags,
 };
 
 mod news;
@@ -193,6 +193,8 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("nntp", "nntp", None, "nntp-rfc4642", Forbid, 2048, LINES, news::nntp_answer),
     client!("nntps", "nntp", None, "nntps-nnrpd", Forbid, 2048, LINES, news::nntp_answer),
     client!("nnsp", "nnsp", None, "nnsp-transit", Forbid, 2048, LINES, news::nntp_answer),
+    client!("ftp", "ftp", None, "ftp-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
+    client!("ftps", "ftp", None, "ftps-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
 ];
 
 #[rustfmt::skip]
@@ -214,6 +216,8 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("nntp", "nntp", SERVER, "nntp-rfc4642", 2048, LINES, news::nntp_application, nntp_replies),
     server!("nntps", "nntp", SERVER, "nntps-nnrpd", 2048, LINES, news::nntp_application, nntp_replies),
     server!("nnsp", "nnsp", SERVER, "nnsp-transit", 2048, LINES, news::nntp_application, nntp_replies),
+    server!("ftp", "ftp", SERVER, "ftp-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
+    server!("ftps", "ftp", SERVER, "ftps-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did

@@ -327,7 +327,7 @@ pub(crate) fn nntp_replies(octets: &[u8]) -> Vec<String> {
 }
 
 /// The codes; what stands between is free text but for 211.
-fn ftp_replies(octets: &[u8]) -> Vec<String> {
+pub(crate) fn ftp_replies(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets);
     let (mut shape, mut open) = (Vec::new(), None);
     for line in text.split_inclusive("\r\n") {

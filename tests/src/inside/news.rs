@@ -22,3 +22,15 @@ pub(super) fn nntp_application(last: &[u8], sent: &[u8]) -> bool {
         || (verb(last) == "QUIT" && text.trim().len() > 4);
     !ours && !String::from_utf8_lossy(sent).contains("STARTTLS\r\n")
 }
+
+/// The second 200, to PROT; the first was to PBSZ, or nothing would have been said behind it.
+pub(super) fn ftp_answer(last: &[u8], sent: &[u8]) -> bool {
+    says(last, "200") && sent.starts_with(b"PBSZ 0\r\nPROT P\r\nUSER ")
+}
+
+pub(super) fn ftp_application(last: &[u8], sent: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(last);
+    let alone = ["QUIT", "NOOP"].contains(&&*verb(last)) && text.trim().len() > 4;
+    let ours = ["FEAT", "AUTH", "PBSZ", "PROT"].contains(&&*verb(last)) || alone;
+    !ours && !String::from_utf8_lossy(sent).contains(" AUTH TLS\r\n")
+}
