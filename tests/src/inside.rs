@@ -11,11 +11,13 @@ use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
 use crate::table::{
-    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, http_answer,
-    managesieve_lines, pop3_replies, random, smtp_replies, tagged_lines, xmpp_tags,
+    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, ftp_replies,
+    http_answer, managesieve_lines, nntp_replies, pop3_replies, random, smtp_replies, tagged_lines,
+    xmpp_tags,
 };
 
 mod mail;
+mod news;
 mod streams;
 
 /// An opening, dressed as a negotiation for the player. The hand-over is where the application
@@ -203,6 +205,11 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("pop3s", "pop3", None, "pop3s-dovecot", Forbid, 2048, LINES, mail::pop3_capabilities),
     client!("acap", "acap", None, "acap-rfc2595", Tls, 2048, LINES, mail::acap_greeting),
     client!("managesieve", "managesieve", None, "managesieve-rfc5804", Forbid, 2048, LINES, mail::managesieve_ok),
+    client!("nntp", "nntp", None, "nntp-rfc4642", Forbid, 2048, LINES, news::nntp_answer),
+    client!("nntps", "nntp", None, "nntps-nnrpd", Forbid, 2048, LINES, news::nntp_answer),
+    client!("nnsp", "nnsp", None, "nnsp-transit", Forbid, 2048, LINES, news::nntp_answer),
+    client!("ftp", "ftp", None, "ftp-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
+    client!("ftps", "ftp", None, "ftps-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
 ];
 
 #[rustfmt::skip]
@@ -227,6 +234,11 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("pop3s", "pop3", SERVER, "pop3s-dovecot", 2048, LINES, mail::pop3_application, pop3_replies),
     server!("acap", "acap", None, "acap-rfc2595", 2048, LINES, mail::acap_application, tagged_lines),
     server!("managesieve", "managesieve", None, "managesieve-rfc5804", 2048, LINES, mail::managesieve_application, managesieve_lines),
+    server!("nntp", "nntp", SERVER, "nntp-rfc4642", 2048, LINES, news::nntp_application, nntp_replies),
+    server!("nntps", "nntp", SERVER, "nntps-nnrpd", 2048, LINES, news::nntp_application, nntp_replies),
+    server!("nnsp", "nnsp", SERVER, "nnsp-transit", 2048, LINES, news::nntp_application, nntp_replies),
+    server!("ftp", "ftp", SERVER, "ftp-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
+    server!("ftps", "ftp", SERVER, "ftps-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did

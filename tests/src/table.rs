@@ -322,12 +322,12 @@ pub(crate) fn pop3_replies(octets: &[u8]) -> Vec<String> {
     replies(octets, |line| ["+OK", "-ERR"].into_iter().find(|head| says(line.as_bytes(), head)))
 }
 
-fn nntp_replies(octets: &[u8]) -> Vec<String> {
+pub(crate) fn nntp_replies(octets: &[u8]) -> Vec<String> {
     replies(octets, |line| line.get(..3).filter(|code| code.bytes().all(|o| o.is_ascii_digit())))
 }
 
 /// The codes; what stands between is free text but for 211.
-fn ftp_replies(octets: &[u8]) -> Vec<String> {
+pub(crate) fn ftp_replies(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets);
     let (mut shape, mut open) = (Vec::new(), None);
     for line in text.split_inclusive("\r\n") {

@@ -31,19 +31,19 @@ pub(crate) struct FtpReplies {
 }
 
 impl FtpReplies {
-    /// Takes in the next line; the reply's code, if it is the last.
-    pub(crate) fn line(&mut self, line: &[u8]) -> Result<Option<Code>, Error> {
+    /// Takes in the next line; the reply's code, and whether this is the last of it.
+    pub(crate) fn line(&mut self, line: &[u8]) -> Result<(Code, bool), Error> {
         let parsed = ReplyLine::parse(line);
         let code = if self.lines == 0 { parsed?.code } else { self.code };
         if parsed.is_ok_and(|line| line.last && line.code == code) {
             *self = Self::default();
-            return Ok(Some(code));
+            return Ok((code, true));
         }
         if self.lines >= MAX_REPLY_LINES {
             return Err(Misbehaviour::TooManyFrames.into());
         }
         *self = Self { code, lines: self.lines + 1 };
-        Ok(None)
+        Ok((code, false))
     }
 }
 
@@ -63,12 +63,12 @@ mod tests {
     #[test]
     fn text_in_an_ftp_reply_is_text() {
         let mut replies = FtpReplies::default();
-        assert_eq!(replies.line(b"220-a\r\n"), Ok(None));
+        assert_eq!(replies.line(b"220-a\r\n"), Ok((220, false)));
         for text in [&b"234 go\r\n"[..], b"220-b\r\n", b" 220 c\r\n", b"2200\r\n", b"\r\n"] {
-            assert_eq!(replies.line(text), Ok(None), "{text:?}");
+            assert_eq!(replies.line(text), Ok((220, false)), "{text:?}");
         }
-        assert_eq!(replies.line(b"220 d\r\n"), Ok(Some(220)));
-        assert_eq!(replies.line(b"234 go\r\n"), Ok(Some(234)));
+        assert_eq!(replies.line(b"220 d\r\n"), Ok((220, true)));
+        assert_eq!(replies.line(b"234 go\r\n"), Ok((234, true)));
         assert_eq!(replies.line(b" text\r\n"), Err(Misbehaviour::Malformed.into()));
     }
 
@@ -76,11 +76,12 @@ mod tests {
     fn answers_end() {
         let (mut lines, mut replies) = (DotLines::default(), FtpReplies::default());
         for _ in 0..MAX_REPLY_LINES {
-            assert_eq!((lines.ends(b"a\r\n"), replies.line(b"211-a\r\n")), (Ok(false), Ok(None)));
+            assert_eq!(lines.ends(b"a\r\n"), Ok(false));
+            assert_eq!(replies.line(b"211-a\r\n"), Ok((211, false)));
         }
         let too_many = Misbehaviour::TooManyFrames;
         assert_eq!(lines.ends(b"a\r\n"), Err(too_many.into()));
         assert_eq!(replies.line(b"211-a\r\n"), Err(too_many.into()));
-        assert_eq!((lines.ends(b".\r\n"), replies.line(b"211 a\r\n")), (Ok(true), Ok(Some(211))));
+        assert_eq!((lines.ends(b".\r\n"), replies.line(b"211 a\r\n")), (Ok(true), Ok((211, true))));
     }
 }
