@@ -411,7 +411,8 @@ impl Inside for InsideServer {
 
     fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
         match *frame {
-            [REQUEST, 0, 0, sequence, low, high] if has_ssl(low, high) => {
+            // Of a packet of another length there is the header only.
+            [_, _, _, sequence, low, high] if has_ssl(low, high) => {
                 let length = BAD_HANDSHAKE.len() as u8;
                 out.put(&[&[length, 0, 0, sequence.wrapping_add(1)], BAD_HANDSHAKE])?;
                 Err(refused(RefusalKind::Inside, HANDSHAKE_ERROR))

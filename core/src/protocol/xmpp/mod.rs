@@ -590,12 +590,27 @@ mod tests {
     #[cfg(feature = "alloc")]
     #[test]
     fn the_ids_of_two_streams_are_strangers() {
+        use crate::protocol::scheme;
         let names = |random| Names { random: Some(random), ..Names::new("localhost") };
         let ids = [ID, [0; 16]].map(|random| {
             [id(names(random), b"before").unwrap(), id(names(random), b"inside").unwrap()]
         });
         let [[a, b], [c, d]] = ids;
         assert!(a != ID && b != ID && a != b && a != c && b != d && a != d);
+        // And each machine of the table has its own.
+        for name in ["xmpp-client", "xmpp-server"] {
+            let scheme = scheme(name).unwrap();
+            let opened = OPENED.replace("jabber:client", &name.replace("xmpp-", "jabber:"));
+            let machine = scheme.server(names(ID)).unwrap();
+            let (said, _) = play(Negotiation::new(machine), &[&opened]);
+            let (mut machine, mut room) = (scheme.inside_server(names(ID)).unwrap(), [0; 1024]);
+            let mut out = Out::new(&mut room);
+            let frame = opened.trim_start_matches("<?xml version='1.0'?>");
+            machine.process(frame.as_bytes(), b"", &mut out).unwrap();
+            let inside = core::str::from_utf8(out.octets()).unwrap();
+            let ids = [&*said, inside].map(|said| said.split_once(" id='").unwrap().1.get(..33));
+            assert!(ids[0] != ids[1] && ids.iter().all(|id| id.unwrap().ends_with('\'')));
+        }
     }
 
     #[cfg(feature = "alloc")]
