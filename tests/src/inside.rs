@@ -12,7 +12,7 @@ use starttls::wire::{Frame, Out};
 use crate::dialogue::Setting;
 use crate::table::{
     CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, ftp_replies,
-    http_answer, nntp_replies, random, smtp_replies, xmpp_tags,
+    http_answer, irc_replies, nntp_replies, random, smtp_replies, xmpp_tags,
 };
 
 mod news;
@@ -195,6 +195,8 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("nnsp", "nnsp", None, "nnsp-transit", Forbid, 2048, LINES, news::nntp_answer),
     client!("ftp", "ftp", None, "ftp-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
     client!("ftps", "ftp", None, "ftps-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
+    client!("irc", "irc", None, "irc-short", Tls, 0, (0, 0), streams::first),
+    client!("ircs", "irc", None, "ircs-inspircd", Tls, 0, (0, 0), streams::first),
 ];
 
 #[rustfmt::skip]
@@ -218,6 +220,8 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("nnsp", "nnsp", SERVER, "nnsp-transit", 2048, LINES, news::nntp_application, nntp_replies),
     server!("ftp", "ftp", SERVER, "ftp-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
     server!("ftps", "ftp", SERVER, "ftps-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
+    server!("irc", "irc", SERVER, "irc-short", 2048, LINES, news::irc_application, irc_replies),
+    server!("ircs", "irc", SERVER, "ircs-inspircd", 2048, LINES, news::irc_application, irc_replies),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did
