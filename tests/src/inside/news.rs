@@ -43,3 +43,8 @@ pub(super) fn irc_application(last: &[u8], sent: &[u8]) -> bool {
         irc_command(&text).is_some_and(|command| command.eq_ignore_ascii_case("STARTTLS"));
     !starttls && !is("CAP LS") && !String::from_utf8_lossy(sent).contains(" 670 ")
 }
+
+/// Whatever does not hold the name of StartTLS.
+pub(super) fn ldap_application(last: &[u8], _: &[u8]) -> bool {
+    !last.windows(22).any(|octets| octets == b"1.3.6.1.4.1.1466.20037")
+}
