@@ -14,6 +14,8 @@ use crate::table::{
     CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, ftp_replies,
     http_answer, managesieve_lines, nntp_replies, pop3_replies, random, smtp_replies, tagged_lines,
     xmpp_tags,
+    BER, CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, ftp_replies,
+    http_answer, irc_replies, nntp_replies, random, smtp_replies, xmpp_tags,
 };
 
 mod mail;
@@ -210,6 +212,10 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("nnsp", "nnsp", None, "nnsp-transit", Forbid, 2048, LINES, news::nntp_answer),
     client!("ftp", "ftp", None, "ftp-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
     client!("ftps", "ftp", None, "ftps-vsftpd", Forbid, 2048, LINES, news::ftp_answer),
+    client!("irc", "irc", None, "irc-short", Tls, 0, (0, 0), streams::first),
+    client!("ircs", "irc", None, "ircs-inspircd", Tls, 0, (0, 0), streams::first),
+    client!("ldap", "ldap", None, "ldap-slapd", Forbid, 0, (0, 0), streams::first),
+    client!("ldaps", "ldap", None, "ldaps-slapd", Forbid, 0, (0, 0), streams::first),
 ];
 
 #[rustfmt::skip]
@@ -239,6 +245,10 @@ pub(crate) static SERVERS: &[Entry<Server>] = &[
     server!("nnsp", "nnsp", SERVER, "nnsp-transit", 2048, LINES, news::nntp_application, nntp_replies),
     server!("ftp", "ftp", SERVER, "ftp-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
     server!("ftps", "ftp", SERVER, "ftps-vsftpd", 2048, LINES, news::ftp_application, ftp_replies),
+    server!("irc", "irc", SERVER, "irc-short", 2048, LINES, news::irc_application, irc_replies),
+    server!("ircs", "irc", SERVER, "ircs-inspircd", 2048, LINES, news::irc_application, irc_replies),
+    server!("ldap", "ldap", None, "ldap-slapd", 2048, BER, news::ldap_application, exact),
+    server!("ldaps", "ldap", None, "ldaps-slapd", 2048, BER, news::ldap_application, exact),
 ];
 
 // When the application takes the channel, in words other than the machine's: the last frame it did

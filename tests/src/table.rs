@@ -258,7 +258,7 @@ fn ftp_request(last: &[u8], sent: &[u8]) -> bool {
 }
 
 /// The first word behind tags and source.
-fn irc_command(line: &str) -> Option<&str> {
+pub(crate) fn irc_command(line: &str) -> Option<&str> {
     let line = line.trim_ascii_end();
     let line = if line.starts_with('@') { line.split_once(' ')?.1.trim_start() } else { line };
     let line = if line.starts_with(':') { line.split_once(' ')?.1.trim_start() } else { line };
@@ -346,7 +346,7 @@ pub(crate) fn ftp_replies(octets: &[u8]) -> Vec<String> {
 }
 
 /// Commands and numerics but for those that may come at any time.
-fn irc_replies(octets: &[u8]) -> Vec<String> {
+pub(crate) fn irc_replies(octets: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(octets);
     let heads = text.split_inclusive("\r\n").filter_map(irc_command);
     heads.filter(|head| !["NOTICE", "020", ""].contains(head)).map(str::to_owned).collect()

@@ -7,17 +7,28 @@
 //!
 //! server   CAP LS, CAP REQ answered, CAP END and PONG taken, the rest 451 ──► STARTTLS 670 ──► TLS
 //!                                                                        └──► QUIT ERROR, refused
+//!
+//! inside TLS
+//! client   ready: it may speak first, and so may the server
+//! server   CAP LS without tls, CAP REQ :tls NAK, STARTTLS 691; anything else is the application's
 //! ```
 //!
 //! There is no greeting, and the request comes before NICK and USER, so the client asks at once.
 //! It does not ask for capabilities first: servers grant STARTTLS to those who did not. Some answer
 //! nothing at all; a deadline of the caller's ends that wait. Nothing of the plaintext dialogue
-//! survives: begin inside TLS as on a new connection.
+//! survives: the client begins inside TLS as on a new connection.
+//!
+//! So a 670 cannot be told from one that was sent before the request. There is nothing to wait for
+//! that would part the two: many servers say nothing before the client does, and what they do not
+//! know before registration, be it CAP or PING, some pass over in silence. Nobody gains by it. A
+//! 670 that did not come from the server takes nothing along, for nothing may stand behind it, and
+//! the server's own, if it comes, is no TLS record: it ends the handshake.
 //!
 //! A line may carry tags and a source (RFC 2812 §2.3.1, IRCv3 message tags); what counts is the
 //! command behind them. Numerics have no class that says "later", so no refusal is temporary.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -25,6 +36,9 @@ use crate::protocol::Row;
 use crate::protocol::lines::{MAX_COMMANDS, not_asked, refused};
 use crate::protocol::smtp::check_name;
 use crate::wire::{Code, Frame, MAX_LINE, Out, line, lines};
+
+/// The capability of the upgrade.
+const TLS: &str = "tls";
 
 /// The longest line a server sends before tags were agreed upon (RFC 2812 §2.3), in octets.
 const MAX_MESSAGE: usize = 512;
@@ -43,7 +57,10 @@ pub static IRC: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
-        ..Machines::NONE
+        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::of(&IRC))),
+        inside_server: |names, _| {
+            Ok(alloc::boxed::Box::new(InsideServer::new(names.own, names.extensions)?))
+        },
     },
 };
 
@@ -195,20 +212,28 @@ impl<'a> Server<'a> {
         }
         Ok(Self { name, capabilities, commands: 0, plaintext: false })
     }
+}
 
-    /// `:name`, and what follows it.
-    fn say(&self, parts: [&[u8]; 3], out: &mut Out<'_>) -> Result<(), Error> {
-        let [one, two, three] = parts;
-        out.put(&[b":", self.name.as_bytes(), one, two, three, b"\r\n"])
-    }
+/// `:name`, and what follows it.
+fn say(name: &str, parts: [&[u8]; 3], out: &mut Out<'_>) -> Result<(), Error> {
+    let [one, two, three] = parts;
+    out.put(&[b":", name.as_bytes(), one, two, three, b"\r\n"])
+}
 
-    fn list(&self, out: &mut Out<'_>) -> Result<(), Error> {
-        out.put(&[b":", self.name.as_bytes(), b" CAP * LS :"])?;
-        for capability in self.capabilities {
-            out.put(&[capability.as_bytes(), b" "])?;
-        }
-        out.put(&[b"tls\r\n"])
+/// The answer to `CAP LS`, with or without the `upgrade`.
+fn list(
+    name: &str,
+    capabilities: &[&str],
+    upgrade: Option<&str>,
+    out: &mut Out<'_>,
+) -> Result<(), Error> {
+    out.put(&[b":", name.as_bytes(), b" CAP * LS :"])?;
+    let mut space: &[u8] = b"";
+    for capability in capabilities.iter().copied().chain(upgrade) {
+        out.put(&[space, capability.as_bytes()])?;
+        space = b" ";
     }
+    out.put(&[b"\r\n"])
 }
 
 /// What `CAP LS` is answered beside the name and the capabilities, in octets.
@@ -243,16 +268,19 @@ impl Negotiate for Server<'_> {
         }
         let mut next = Next::Frame;
         match Command::parse(frame)? {
-            Command::List => self.list(out)?,
-            Command::Request(b"tls") => self.say([b" CAP * ACK :", b"tls", b""], out)?,
-            Command::Request(list) => self.say([b" CAP * NAK :", list, b""], out)?,
+            Command::List => list(self.name, self.capabilities, Some(TLS), out)?,
+            Command::Request(words) => {
+                let granted = words == TLS.as_bytes();
+                let answer: &[u8] = if granted { b" CAP * ACK :" } else { b" CAP * NAK :" };
+                say(self.name, [answer, words, b""], out)?;
+            }
             Command::BadCap(word) => {
-                self.say([b" 410 * ", word, b" :Invalid CAP command"], out)?;
+                say(self.name, [b" 410 * ", word, b" :Invalid CAP command"], out)?;
             }
             Command::Silent => {}
             Command::Starttls => {
                 let text = b" 670 * :STARTTLS successful, proceed with TLS handshake";
-                self.say([text, b"", b""], out)?;
+                say(self.name, [text, b"", b""], out)?;
                 next = Next::Tls;
             }
             Command::Quit => {
@@ -260,10 +288,74 @@ impl Negotiate for Server<'_> {
                 return Err(not_asked(0));
             }
             Command::Other if self.plaintext => return Err(not_asked(0)),
-            Command::Other => self.say([b" 451 * :Must issue STARTTLS first", b"", b""], out)?,
+            Command::Other => {
+                say(self.name, [b" 451 * :Must issue STARTTLS first", b"", b""], out)?
+            }
         }
         self.commands += 1;
         Ok(next)
+    }
+}
+
+/// The server's side inside TLS, up to the first command for its application.
+#[derive(Debug)]
+pub struct InsideServer<'a> {
+    name: &'a str,
+    capabilities: &'a [&'a str],
+    negotiates: bool,
+}
+
+impl<'a> InsideServer<'a> {
+    /// As [`Server::new`], inside TLS: `tls` is not among the capabilities.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn new(name: &'a str, capabilities: &'a [&'a str]) -> Result<Self, Error> {
+        let Server { name, capabilities, .. } = Server::new(name, capabilities)?;
+        Ok(Self { name, capabilities, negotiates: false })
+    }
+
+    /// Whether the client has begun to negotiate capabilities: then its registration waits for
+    /// `CAP END`, which is the application's to hear.
+    pub fn negotiates(&self) -> bool {
+        self.negotiates
+    }
+}
+
+impl Inside for InsideServer<'_> {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &IRC
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_LINE
+    }
+
+    fn start(&mut self, _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], scanned: usize) -> Result<Frame, Error> {
+        line(input, scanned)
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        match Command::parse(frame) {
+            Ok(Command::List) => list(self.name, self.capabilities, None, out)?,
+            Ok(Command::Request(words)) if words == TLS.as_bytes() => {
+                say(self.name, [b" CAP * NAK :", words, b""], out)?;
+            }
+            Ok(Command::Starttls) => {
+                say(self.name, [b" 691 * :STARTTLS failed, TLS is active already", b"", b""], out)?;
+                return Ok(Step::Frame);
+            }
+            // A line that is none, too.
+            _ => return Ok(Step::Application),
+        }
+        self.negotiates = true;
+        Ok(Step::Frame)
     }
 }
 
@@ -348,6 +440,7 @@ fn trailing(parameter: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::vectors::check_inside;
 
     #[test]
     fn the_command_stands_behind_tags_and_source() {
@@ -451,11 +544,56 @@ mod tests {
         let (name, long) = ("irc.example.org", "x".repeat(479));
         let mut storage = [0; 1024];
         let mut out = Out::new(&mut storage);
-        Server::new(name, &[&long]).unwrap().list(&mut out).unwrap();
+        Server::new(name, &[&long]).unwrap();
+        list(name, &[&long], Some(TLS), &mut out).unwrap();
         assert_eq!(out.len(), MAX_MESSAGE);
         let longer = "x".repeat(480);
         for bad in [&[longer.as_str()][..], &[""], &["a b"], &["a\r\n"], &["\u{fc}"]] {
             assert_eq!(Server::new(name, bad).err(), Some(Misuse::Line.into()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn server_begins_from_nothing_inside_tls() {
+        let name = "irc.example.org";
+        for (commands, replies, negotiates, left) in [
+            ("CAP LS 302\r\n", ":irc.example.org CAP * LS :sasl away-notify\r\n", true, ""),
+            ("CAP REQ :tls\r\n", ":irc.example.org CAP * NAK :tls\r\n", true, ""),
+            (
+                "@a=b :me starttls\r\nSTARTTLS x\r\n",
+                ":irc.example.org 691 * :STARTTLS failed, TLS is active already\r\n\
+                :irc.example.org 691 * :STARTTLS failed, TLS is active already\r\n",
+                false,
+                "",
+            ),
+            ("", "", false, "NICK me\r\nUSER"),
+            ("", "", false, "CAP REQ :tls sasl\r\n"),
+            ("", "", false, "CAP END\r\n"),
+            ("", "", false, "CAP FOO\r\n"),
+            ("", "", false, "QUIT\r\n"),
+            ("", "", false, "\r\n"),
+            ("", "", false, " STARTTLS\r\n"),
+        ] {
+            let mut machine = InsideServer::new(name, &["sasl", "away-notify"]).unwrap();
+            let end = if left.is_empty() { Err(Error::Closed) } else { Ok(left) };
+            let said = [commands, left].concat();
+            check_inside(&mut machine, &said, &[], replies, end);
+            assert_eq!(machine.negotiates(), negotiates, "{said}");
+        }
+        let bare = InsideServer::new(name, &[]).unwrap();
+        let said = ":irc.example.org CAP * LS :\r\n";
+        check_inside(bare, "", &["CAP LS\r\n", "NICK me\r\n"], said, Ok("NICK me\r\n"));
+        assert!(size_of::<InsideServer<'_>>() <= 40);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn client_lets_the_server_speak_inside_tls() {
+        use crate::protocol::{Names, scheme};
+        for name in ["irc", "ircs"] {
+            let machine = || scheme(name).unwrap().inside_client(Names::new("x")).unwrap();
+            check_inside(machine(), "", &[], "", Ok(""));
+            check_inside(machine(), ":x NOTICE * :a\r\n", &[], "", Ok(":x NOTICE * :a\r\n"));
         }
     }
 }

@@ -8,13 +8,19 @@
 //!
 //! server   Bind, Search, … confidentialityRequired ──► StartTLS success ──► TLS
 //!                                                  └─► UnbindRequest, not asked
+//!
+//! inside TLS
+//! client   ready, unless the server speaks first
+//! server   StartTLS operationsError; anything else is the application's
 //! ```
 //!
 //! A referral is never followed, and neither it nor the texts of an answer are looked at. A session
 //! inside TLS begins from nothing: what a server says of itself is to be read again there
-//! (RFC 4511 §4.14.4, RFC 4513 §3.1.5).
+//! (RFC 4513 §3.1.5). A server does not layer TLS on TLS (RFC 4513 §3.1.1): [`InsideServer`]
+//! refuses a second StartTLS, and leaves the first other message to its application, however long.
 
 use crate::error::{Error, Misbehaviour, Refusal, RefusalKind};
+use crate::inside::{Inside, Step};
 use crate::negotiate::{self, Negotiate, Next};
 #[cfg(feature = "alloc")]
 use crate::protocol::Machines;
@@ -51,6 +57,7 @@ const CONTROLS: u8 = 0xa0;
 
 // Result codes (§4.1.9, appendix A).
 const SUCCESS: u8 = 0;
+const OPERATIONS_ERROR: u8 = 1;
 const PROTOCOL_ERROR: u8 = 2;
 const UNAVAILABLE_CRITICAL_EXTENSION: u8 = 12;
 const CONFIDENTIALITY_REQUIRED: u8 = 13;
@@ -71,7 +78,8 @@ pub static LDAP: Row = Row {
     machines: Machines {
         client: |_| Ok(alloc::boxed::Box::new(Client::new())),
         server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        ..Machines::NONE
+        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&LDAP))),
+        inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
     },
 };
 
@@ -199,7 +207,7 @@ impl Negotiate for Server {
             // 0 is for notices (§4.1.1.1).
             _ if message.id == 0 => return Err(Misbehaviour::Malformed.into()),
             (Request::StartTls(code), _) => {
-                message.answer(EXTENDED_RESPONSE, code, b"", out)?;
+                message.answer(EXTENDED_RESPONSE, code, b"", false, out)?;
                 if code == SUCCESS {
                     next = Next::Tls;
                 }
@@ -211,13 +219,80 @@ impl Negotiate for Server {
             // There is no answer to it (§4.11).
             (Request::Abandon, _) => {}
             (Request::Other, Some(answer)) => {
-                message.answer(answer, CONFIDENTIALITY_REQUIRED, b"StartTLS required", out)?;
+                let text = b"StartTLS required";
+                message.answer(answer, CONFIDENTIALITY_REQUIRED, text, false, out)?;
             }
             (Request::Other, None) => return Err(Misbehaviour::Malformed.into()),
         }
         self.requests += 1;
         Ok(next)
     }
+}
+
+/// The server's side inside TLS, up to the first message for its application.
+#[derive(Debug, Default)]
+pub struct InsideServer(());
+
+impl InsideServer {
+    /// A server that granted StartTLS, or never was without TLS.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// What is read of a message that is too long, in octets: whoever asks for StartTLS has said so by
+/// then, in lengths of four octets even.
+const FRONT: usize = 64;
+
+impl Inside for InsideServer {
+    type Side = negotiate::Server;
+
+    fn row(&self) -> &'static Row {
+        &LDAP
+    }
+
+    fn max_frame(&self) -> usize {
+        MAX_MESSAGE
+    }
+
+    fn start(&mut self, _: &[u8], _: &mut Out<'_>) -> Result<Step, Error> {
+        Ok(Step::Frame)
+    }
+
+    fn frame(&self, input: &[u8], _: usize) -> Result<Frame, Error> {
+        match ber::sequence(input, MAX_MESSAGE) {
+            Err(Error::PeerMisbehaved(Misbehaviour::FrameTooLong)) if input.len() < FRONT => {
+                Ok(Frame::Partial)
+            }
+            Err(Error::PeerMisbehaved(Misbehaviour::FrameTooLong)) => Ok(Frame::Whole(FRONT)),
+            found => found,
+        }
+    }
+
+    fn process(&mut self, frame: &[u8], _: &[u8], out: &mut Out<'_>) -> Result<Step, Error> {
+        if ber::sequence(frame, MAX_MESSAGE).is_err() {
+            return match asks_for_tls(frame) {
+                Ok(true) => Err(Misbehaviour::FrameTooLong.into()),
+                _ => Ok(Step::Application),
+            };
+        }
+        let Ok(message) = Message::parse(frame) else { return Ok(Step::Application) };
+        match (message.id, Request::of(&message)) {
+            (1.., Ok(Request::StartTls(_))) => {
+                let text = b"TLS is active already";
+                message.answer(EXTENDED_RESPONSE, OPERATIONS_ERROR, text, true, out)?;
+                Ok(Step::Frame)
+            }
+            _ => Ok(Step::Application),
+        }
+    }
+}
+
+/// Whether this is the front of a StartTLS request.
+fn asks_for_tls(front: &[u8]) -> Result<bool, Error> {
+    let mut message = ber::Elements::of(front).enter(ber::SEQUENCE)?;
+    message.expect(ber::INTEGER)?;
+    Ok(message.enter(EXTENDED_REQUEST)?.expect(REQUEST_NAME)? == START_TLS)
 }
 
 /// An LDAPMessage (§4.1.1).
@@ -260,8 +335,15 @@ impl<'a> Message<'a> {
         Ok(critical)
     }
 
-    /// Answers it with an LDAPResult (§4.1.9).
-    fn answer(&self, tag: u8, code: u8, text: &[u8], out: &mut Out<'_>) -> Result<(), Error> {
+    /// Answers it with an LDAPResult (§4.1.9), and the responseName of StartTLS where it is `named`.
+    fn answer(
+        &self,
+        tag: u8,
+        code: u8,
+        text: &[u8],
+        named: bool,
+        out: &mut Out<'_>,
+    ) -> Result<(), Error> {
         // The fewest octets that leave the sign bit clear.
         let octets = match self.id {
             0..=0x7f => 1_u8,
@@ -271,14 +353,17 @@ impl<'a> Message<'a> {
         };
         let id = self.id.to_be_bytes();
         let id = id.get(id.len() - usize::from(octets)..).unwrap_or_default();
+        let name: [&[u8]; 2] = if named { [&[RESPONSE_NAME, 22], START_TLS] } else { [b"", b""] };
         let said = u8::try_from(text.len()).unwrap_or(0);
+        let behind = said + if named { 24 } else { 0 };
         out.put(&[
-            &[ber::SEQUENCE, 11 + octets + said, ber::INTEGER, octets],
+            &[ber::SEQUENCE, 11 + octets + behind, ber::INTEGER, octets],
             id,
-            &[tag, 7 + said, ber::ENUMERATED, 1, code, ber::OCTET_STRING, 0],
+            &[tag, 7 + behind, ber::ENUMERATED, 1, code, ber::OCTET_STRING, 0],
             &[ber::OCTET_STRING, said],
             text,
-        ])
+        ])?;
+        out.put(&name)
     }
 }
 
@@ -360,6 +445,7 @@ fn answer_to(request: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::vectors::check_octets;
 
     fn client(reply: &[u8], sent: &[u8]) -> Result<Next, Error> {
         let mut storage = [0; 64];
@@ -463,5 +549,89 @@ mod tests {
     #[test]
     fn machines_are_small() {
         assert!(size_of::<Client>() <= 8 && size_of::<Server>() <= 8);
+        assert_eq!(size_of::<InsideServer>(), 0);
+    }
+
+    const BIND: &[u8] = b"\x30\x0c\x02\x01\x02\x60\x07\x02\x01\x03\x04\x00\x80\x00";
+
+    const NO: &[u8] =
+        b"\x30\x39\x02\x01\x01\x78\x34\x0a\x01\x01\x04\x00\x04\x15TLS is active already\
+        \x8a\x161.3.6.1.4.1.1466.20037";
+
+    #[track_caller]
+    fn inside(input: &[&[u8]], sent: &[u8], end: Result<&[u8], Error>) {
+        check_octets(InsideServer::new(), b"", input, sent, end);
+    }
+
+    #[test]
+    fn server_does_not_layer_tls_on_tls() {
+        inside(&[ASK], NO, Err(Error::Closed));
+        inside(&[&ASK[..9], &ASK[9..30], &ASK[30..], BIND], NO, Ok(BIND));
+        let wrong = b"\x30\x20\x02\x01\x01\x77\x1b\x80\x161.3.6.1.4.1.1466.20037\x81\x01x";
+        inside(&[&[&wrong[..], ASK, BIND, ASK].concat()], &NO.repeat(2), Ok(&[BIND, ASK].concat()));
+    }
+
+    #[test]
+    fn server_leaves_the_first_message_to_its_application() {
+        let other = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20036";
+        let zero = b"\x30\x1d\x02\x01\x00\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+        for message in [
+            BIND,
+            other,
+            zero,
+            b"\x30\x05\x02\x01\x01\x42\x00",
+            b"\x30\x05\x02\x01\x01\x77\x00",
+            b"\x30\x00",
+            b"\x30\x02\x04\x00",
+        ] {
+            inside(&[message], b"", Ok(message));
+            check_octets(InsideServer::new(), message, &[], b"", Ok(message));
+        }
+        inside(&[&BIND[..5]], b"", Err(Error::Closed));
+        for bad in [&b"GET / HTTP/1.1"[..], b"\x30\x80", b"\x30\x85"] {
+            inside(&[bad], b"", Err(Misbehaviour::Malformed.into()));
+        }
+    }
+
+    #[test]
+    fn server_leaves_what_is_too_long_to_its_application_by_its_front() {
+        let long = |head: &[u8]| [head, &[b'x'; 4000]].concat();
+        let mut add = long(b"\x30\x84\x01\x00\x00\x00\x02\x01\x07\x68\x84\x00\xff\xff\xf0");
+        inside(&[&add], b"", Ok(&add));
+        inside(&[&add[..1], &add[1..6], &add[6..63], &add[63..64]], b"", Ok(&add[..64]));
+        inside(&[&add[..63]], b"", Err(Error::Closed));
+        add[1] = 0x85;
+        inside(&[&add], b"", Err(Misbehaviour::Malformed.into()));
+        for other in [
+            long(b"\x30\x82\x07\xfd\x02\x01\x07\x77\x18\x80\x161.3.6.1.4.1.1466.20036"),
+            long(b"\x30\x82\x07\xfd\x02\x01\x07\x77\x19\x80\x171.3.6.1.4.1.1466.200370"),
+            long(b"\x30\x82\x07\xfd\x02\x01\x07\x77\x82\x07\xf5\x80\x82\x07\xf0"),
+            long(b"\x30\x82\x07\xfd\x04\x01\x07\x77\x18\x80\x161.3.6.1.4.1.1466.20037"),
+        ] {
+            inside(&[&other], b"", Ok(&other));
+        }
+        // The same message, of 2,048 octets and of one more, in the longest lengths there are.
+        let ask = |length: &[u8]| {
+            let head = [b"\x30\x84\x00\x00", length, b"\x02\x04\x00\x00\x00\x01\x77\x84\x00\x00"];
+            let name = [b"\x00\x1c\x80\x84\x00\x00\x00\x16", START_TLS].concat();
+            long(
+                &[&head.concat(), &name[..], b"\xa0\x82\x07\xce\x30\x82\x07\xca\x04\x82\x07\xc6"]
+                    .concat(),
+            )
+        };
+        let too_long = Err(Misbehaviour::FrameTooLong.into());
+        inside(&[&ask(b"\x07\xfb")], b"", too_long);
+        inside(&[&ask(b"\x07\xfa")[..2048]], NO, Err(Error::Closed));
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn client_speaks_first_inside_tls() {
+        use crate::protocol::{Names, scheme};
+        for name in ["ldap", "ldaps"] {
+            let machine = || scheme(name).unwrap().inside_client(Names::new("x")).unwrap();
+            check_octets(machine(), b"", &[], b"", Ok(b""));
+            check_octets(machine(), b"0", &[], b"", Err(Misbehaviour::Greeting.into()));
+        }
     }
 }

@@ -84,6 +84,16 @@ impl<'a> Elements<'a> {
         Ok(Some((header.tag, content)))
     }
 
+    /// Goes into the next element, which has this tag, and of which the end may be cut off.
+    pub(crate) fn enter(self, tag: u8) -> Result<Self, Error> {
+        match Header::parse(self.0)? {
+            Some(header) if header.tag == tag => {
+                Ok(Self(self.0.get(header.octets..).unwrap_or_default()))
+            }
+            _ => Err(Misbehaviour::Malformed.into()),
+        }
+    }
+
     /// The content of the next element, which has this tag.
     pub(crate) fn expect(&mut self, tag: u8) -> Result<&'a [u8], Error> {
         match self.next()? {
@@ -140,6 +150,16 @@ mod tests {
         assert_eq!(elements.expect(INTEGER), Err(MALFORMED));
         for bad in [&b"\x02"[..], b"\x02\x01", b"\x02\x81", b"\x1f\x01\x00", b"\x02\x80\x00\x00"] {
             assert_eq!(Elements::of(bad).next(), Err(MALFORMED), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_element_is_entered_though_it_is_cut_off() {
+        let mut inside = Elements::of(b"\x30\x82\x10\x00\x02\x01\x07\x04").enter(SEQUENCE).unwrap();
+        assert_eq!(inside.expect(INTEGER), Ok(&b"\x07"[..]));
+        assert_eq!(inside.next(), Err(MALFORMED));
+        for bad in [&b""[..], b"\x30", b"\x30\x82\x10", b"\x31\x00", b"\x30\x80"] {
+            assert!(Elements::of(bad).enter(SEQUENCE).is_err(), "{bad:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! When the application takes the channel, in news, files, chat and directories.
 
-use crate::table::says;
+use crate::table::{irc_command, says};
 
 /// The lone dot behind 101, or a refusal on the one line it has; and nothing but CAPABILITIES and
 /// the application's words was said.
@@ -33,4 +33,18 @@ pub(super) fn ftp_application(last: &[u8], sent: &[u8]) -> bool {
     let alone = ["QUIT", "NOOP"].contains(&&*verb(last)) && text.trim().len() > 4;
     let ours = ["FEAT", "AUTH", "PBSZ", "PROT"].contains(&&*verb(last)) || alone;
     !ours && !String::from_utf8_lossy(sent).contains(" AUTH TLS\r\n")
+}
+
+pub(super) fn irc_application(last: &[u8], sent: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(last);
+    let is =
+        |words: &str| text.to_uppercase().split_whitespace().take(2).eq(words.split_whitespace());
+    let starttls =
+        irc_command(&text).is_some_and(|command| command.eq_ignore_ascii_case("STARTTLS"));
+    !starttls && !is("CAP LS") && !String::from_utf8_lossy(sent).contains(" 670 ")
+}
+
+/// Whatever does not hold the name of StartTLS.
+pub(super) fn ldap_application(last: &[u8], _: &[u8]) -> bool {
+    !last.windows(22).any(|octets| octets == b"1.3.6.1.4.1.1466.20037")
 }
