@@ -201,8 +201,8 @@ pub(crate) static CLIENTS: &[Entry<Client>] = &[
     client!("imaps", "imap", None, "imaps-dovecot", Tls, 2048, LINES, mail::imap_capabilities),
     client!("pop3", "pop3", None, "pop3-dovecot", Forbid, 2048, LINES, mail::pop3_capabilities),
     client!("pop3s", "pop3", None, "pop3s-dovecot", Forbid, 2048, LINES, mail::pop3_capabilities),
-    client!("acap", "acap", None, "acap-rfc2595", Tls, 2048, LINES, mail::acap_greeting),
-    client!("managesieve", "managesieve", None, "managesieve-rfc5804", Forbid, 2048, LINES, mail::managesieve_ok),
+    client!("acap", "acap", None, "acap-rfc2595", Tls, 2048, LINES, mail::unasked),
+    client!("managesieve", "managesieve", None, "managesieve-rfc5804", Forbid, 2048, LINES, mail::unasked),
 ];
 
 #[rustfmt::skip]
