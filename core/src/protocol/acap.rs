@@ -324,7 +324,7 @@ impl Inside for InsideClient {
         MAX_LINE
     }
 
-    /// There may be news at any time (RFC 2244 §6.1).
+    /// There may be news at any time (RFC 2244 §2.4).
     fn goes_on(&self) -> bool {
         true
     }

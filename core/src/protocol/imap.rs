@@ -18,9 +18,9 @@
 //! in a refusal and never in plaintext. What the server says unasked (`* …`) is dropped, literals
 //! and all. A greeting with PREAUTH rules STARTTLS out (RFC 9051 §7.1.4): it is a refusal.
 //!
-//! Nothing of the plaintext dialogue survives: [`InsideClient`] asks for the capabilities again, and
-//! takes a greeting there for an attack, for there is no second one (RFC 9051 §6.2.1). But behind
-//! implicit TLS it waits for one, and PREAUTH is welcome there.
+//! Nothing of the plaintext dialogue survives: [`InsideClient`] asks for the capabilities again,
+//! and takes a greeting there for an attack, for there is no second one (RFC 9051 §6.2.1). But
+//! behind implicit TLS it waits for one, and PREAUTH is welcome there.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
 use crate::inside::{Inside, Step};
@@ -399,7 +399,7 @@ impl Inside for InsideClient {
         MAX_LINE
     }
 
-    /// There may be news at any time (RFC 9051 §7).
+    /// There may be news at any time (RFC 9051 §5.3).
     fn goes_on(&self) -> bool {
         true
     }

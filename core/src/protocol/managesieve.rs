@@ -19,9 +19,9 @@
 //! or not, so that hiding it ends in a refusal and never in plaintext. Strings, those behind OK and
 //! NO included, may be literals: an answer ends where its last string does.
 //!
-//! Nothing of the plaintext dialogue survives: the capabilities come again, unasked, inside TLS, and
-//! must not hold STARTTLS any more (RFC 5804 §2.2). [`InsideClient`] waits for them, asks nothing, and
-//! takes those that do hold it for what they are: the greeting of a server that knows of no TLS.
+//! Nothing of the plaintext dialogue survives: the capabilities come again, unasked, inside TLS,
+//! and must not hold STARTTLS any more (RFC 5804 §2.2). [`InsideClient`] waits for them, asks
+//! nothing, and takes those that do hold it for the greeting of a server that knows of no TLS.
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
 use crate::inside::{Inside, Step};

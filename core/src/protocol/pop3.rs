@@ -17,8 +17,8 @@
 //! The client asks for STLS whether CAPA (RFC 2449 §5) names it or not. A refusal carries no
 //! number; it is temporary where the server says `[SYS/TEMP]` (RFC 3206 §4). Nothing of the
 //! plaintext dialogue survives: [`InsideClient`] asks CAPA again, and takes a greeting there for an
-//! attack (RFC 2595 §4), but behind implicit TLS, where it waits for one. Put no trust in a timestamp
-//! for APOP that came before TLS.
+//! attack (RFC 2595 §4), but behind implicit TLS, where it waits for one. Put no trust in a
+//! timestamp for APOP that came before TLS.
 
 use crate::error::{Error, Misbehaviour, Refusal, RefusalKind};
 use crate::inside::{Inside, Step};

@@ -45,21 +45,17 @@ pub(super) fn pop3_application(last: &[u8], _: &[u8]) -> bool {
     }
 }
 
-/// The greeting, or the end of one that was begun.
-pub(super) fn acap_greeting(last: &[u8], _: &[u8]) -> bool {
-    let begun = !last.starts_with(b"* ");
-    last.ends_with(b"\r\n") && (begun || last[2..].to_ascii_uppercase().starts_with(b"ACAP"))
+/// The end of a line, which may go on behind a literal with whatever it likes. Nothing was asked.
+pub(super) fn unasked(last: &[u8], sent: &[u8]) -> bool {
+    let asked = ["STARTTLS", "CAPABILITY", "NOOP"].iter().any(|word| {
+        String::from_utf8_lossy(sent).split([' ', '\r']).any(|said| said.eq_ignore_ascii_case(word))
+    });
+    last.ends_with(b"\r\n") && !asked
 }
 
 pub(super) fn acap_application(last: &[u8], sent: &[u8]) -> bool {
     let other = tagged(last).is_some_and(|(_, word, _)| word == "CAPABILITY");
     sent.starts_with(b"* ACAP") && (other || imap_application(last, sent))
-}
-
-/// OK, or the end of a text that was begun behind it; what the application says comes after.
-pub(super) fn managesieve_ok(last: &[u8], _: &[u8]) -> bool {
-    let ok = last.len() > 3 && last[..2].eq_ignore_ascii_case(b"OK");
-    last.ends_with(b"\r\n") && (ok || !last.starts_with(b"\""))
 }
 
 pub(super) fn managesieve_application(last: &[u8], sent: &[u8]) -> bool {
