@@ -11,15 +11,17 @@ use starttls::wire::{Frame, Out};
 
 use crate::dialogue::Setting;
 use crate::table::{
-    CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, ftp_replies,
-    http_answer, managesieve_lines, nntp_replies, pop3_replies, random, smtp_replies, tagged_lines,
-    xmpp_tags,
     BER, CLIENT, COMMAND, Entry, LINES, Machine, PACKET, PEER, SERVER, TAGS, exact, ftp_replies,
-    http_answer, irc_replies, nntp_replies, random, smtp_replies, xmpp_tags,
+    http_answer, irc_replies, managesieve_lines, nntp_replies, pop3_replies, random, smtp_replies,
+    tagged_lines, xmpp_tags,
 };
 
+// The paths are for a crate that takes this file from another folder.
+#[path = "inside/mail.rs"]
 mod mail;
+#[path = "inside/news.rs"]
 mod news;
+#[path = "inside/streams.rs"]
 mod streams;
 
 /// An opening, dressed as a negotiation for the player. The hand-over is where the application
