@@ -39,12 +39,17 @@ pub(super) fn irc_application(last: &[u8], sent: &[u8]) -> bool {
     let text = String::from_utf8_lossy(last);
     let is =
         |words: &str| text.to_uppercase().split_whitespace().take(2).eq(words.split_whitespace());
-    let starttls =
-        irc_command(&text).is_some_and(|command| command.eq_ignore_ascii_case("STARTTLS"));
+    // A tab is no space, and stands in no command.
+    let starttls = !text.contains('\t')
+        && irc_command(&text).is_some_and(|command| command.eq_ignore_ascii_case("STARTTLS"));
     !starttls && !is("CAP LS") && !String::from_utf8_lossy(sent).contains(" 670 ")
 }
 
-/// Whatever does not hold the name of StartTLS.
+/// Not the request that everybody writes, whatever its messageID; what is nearly that, or longer,
+/// the attacks have.
 pub(super) fn ldap_application(last: &[u8], _: &[u8]) -> bool {
-    !last.windows(22).any(|octets| octets == b"1.3.6.1.4.1.1466.20037")
+    let asked = last.strip_prefix(b"\x30\x1d\x02\x01").and_then(|rest| rest.split_first());
+    !asked.is_some_and(|(&id, rest)| {
+        (1..0x80).contains(&id) && rest == b"\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
+    })
 }
