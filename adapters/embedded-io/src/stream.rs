@@ -96,7 +96,8 @@ impl<T, N, I, O> Stream<T, N, I, O> {
     /// #     -> Result<(), Error<T::Error>>
     /// # where T: Read + Write, N: Negotiate, I: Storage, O: Storage {
     /// let mut reply = [0; 512];
-    /// let mut half_a_minute = stream.by(pin!(delay.delay_ms(30_000)));
+    /// let timer = pin!(delay.delay_ms(30_000));
+    /// let mut half_a_minute = stream.by(timer);
     /// half_a_minute.write_all(b"NOOP\r\n").await?;
     /// half_a_minute.flush().await?;
     /// let n = half_a_minute.read(&mut reply).await?;

@@ -1,4 +1,5 @@
 //! Peers that are slow or silent, by a clock that no test waits for.
+#![cfg(feature = "rustls")]
 
 mod common;
 

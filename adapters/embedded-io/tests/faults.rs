@@ -1,4 +1,5 @@
 //! Lines that lose octets, hang up, or end.
+#![cfg(feature = "rustls")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The negotiation alone, and whatever TLS library comes behind it.
+#![cfg(feature = "rustls")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Over real sockets, against the adapter for `std`.
+#![cfg(feature = "rustls")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The encrypted stream, blocking and asynchronous, over transports in memory.
+#![cfg(feature = "rustls")]
 
 mod common;
 
