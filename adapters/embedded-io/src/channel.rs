@@ -29,7 +29,6 @@ pub struct Buffers<I, O> {
 
 /// What a negotiation that may end in plaintext ended in.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "both are meant to be moved out at once")]
 pub enum Channel<T, N, I, O> {
     /// TLS.
     Secured(Stream<T, N, I, O>),

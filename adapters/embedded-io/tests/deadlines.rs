@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{
-    Clock, Faults, KINDS, Kind, NAME, Peer, Pki, Script, Wire, buffers, far_server, wait,
+    Clock, Faults, Heaped, KINDS, Kind, NAME, Peer, Pki, Script, Wire, buffers, far_server, wait,
 };
 use embedded_io::{Error as _, ErrorKind};
 use rustls::version::TLS13;
@@ -14,7 +14,7 @@ use starttls::negotiate::Negotiate;
 use starttls::protocol::smtp;
 use starttls::tls::{ClientTls, ServerTls};
 use starttls_embedded_io::{
-    Error, Stream, UntilRead, accept_async_by, accept_by, connect_async_by, connect_by,
+    Error, UntilRead, accept_async_by, accept_by, connect_async_by, connect_by,
 };
 
 fn client() -> smtp::Client<'static> {
@@ -31,7 +31,7 @@ fn connect<P: Peer>(
     tls: &ClientTls,
     clock: &Clock,
     end: u32,
-) -> Result<Stream<Wire<P>, smtp::Client<'static>, Vec<u8>, Vec<u8>>, Error<ErrorKind>> {
+) -> Result<Heaped<P, smtp::Client<'static>>, Error<ErrorKind>> {
     match kind {
         Kind::Blocking => connect_by(wire, client(), tls, NAME, buffers(), clock.until(end)),
         Kind::Async => {
