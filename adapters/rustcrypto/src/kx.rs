@@ -7,6 +7,10 @@ use rustls::crypto::SupportedKxGroup;
 use crate::Entropy;
 
 /// The groups whose features are on. A client sends its first share for the first one.
+#[cfg_attr(
+    not(feature = "default"),
+    allow(clippy::extra_unused_type_parameters, reason = "unused only without a group")
+)]
 pub(crate) fn supported<E: Entropy>() -> Vec<&'static dyn SupportedKxGroup> {
     let groups: &[&'static dyn SupportedKxGroup] = &[
         #[cfg(feature = "x25519")]

@@ -77,7 +77,9 @@ mod aead;
     feature = "sign-p256",
     feature = "sign-p384"
 ))]
+#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "few features use all of it"))]
 mod curve;
+#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "few features use all of it"))]
 mod hash;
 mod kx;
 #[cfg(any(feature = "aes128-gcm", feature = "aes256-gcm", feature = "chacha20-poly1305"))]

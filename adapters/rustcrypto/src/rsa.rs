@@ -49,11 +49,11 @@ impl Rsa {
 
     fn verify(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
         let key = PublicKey::decode(public_key)?;
-        let encoded = key.apply(signature)?;
+        let mut encoded = key.apply(signature)?;
         let digest = self.hash.hash(message);
         let valid = match self.padding {
             Padding::Pkcs1 => is_pkcs1(&encoded, self.hash.algorithm(), &digest),
-            Padding::Pss => is_pss(encoded, key.bits - 1, self.hash, &digest),
+            Padding::Pss => is_pss(&mut encoded, key.bits - 1, self.hash, &digest),
         };
         valid.then_some(())
     }
@@ -173,7 +173,7 @@ fn is_pkcs1(encoded: &[u8], algorithm: HashAlgorithm, digest: &Output) -> bool {
 
 /// `EMSA-PSS-VERIFY` (RFC 8017 §9.1.2) with MGF1 over the same hash and a salt as long as its
 /// digest, as TLS and certificates use it (RFC 8446 §4.2.3).
-fn is_pss(mut encoded: Box<[u8]>, bits: usize, hash: &dyn Hash, digest: &Output) -> bool {
+fn is_pss(encoded: &mut [u8], bits: usize, hash: &dyn Hash, digest: &Output) -> bool {
     let len = hash.output_len();
     // One octet shorter than the modulus if that has one bit in its first octet.
     let unused_octets = encoded.len() - bits.div_ceil(8);
