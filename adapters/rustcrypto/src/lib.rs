@@ -35,9 +35,7 @@
 //!     }
 //! }
 //!
-//! # let mut roots = RootCertStore::empty();
-//! # let authority = rcgen::generate_simple_self_signed(vec!["mail.test".into()])?;
-//! # roots.add(authority.cert.der().clone())?;
+//! # let roots = RootCertStore::empty();
 //! let provider = starttls_rustcrypto::provider::<Board>();
 //! // `roots` are the certification authorities the device trusts.
 //! let config = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Board))

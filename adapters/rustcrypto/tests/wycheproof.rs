@@ -212,13 +212,16 @@ fn rsa_pss() {
             let algorithm = algorithm(alg_id::RSA_ENCRYPTION, signature);
             for test in &group.tests {
                 let verified = algorithm.verify_signature(&group.asn_key, &test.msg, &test.sig);
-                let expected = test.result == TestResult::Valid && ours;
+                let count = match (ours, test.result == TestResult::Valid) {
+                    (true, true) => &mut valid,
+                    (true, false) => &mut invalid,
+                    (false, true) => &mut other,
+                    // What is wrong with these may be that their salt is as long as it should be.
+                    (false, false) => continue,
+                };
+                *count += 1;
+                let expected = ours && test.result == TestResult::Valid;
                 assert_eq!(verified.is_ok(), expected, "{name:?} {}", test.tc_id);
-                *match (expected, ours) {
-                    (true, _) => &mut valid,
-                    (false, true) => &mut invalid,
-                    (false, false) => &mut other,
-                } += 1;
             }
         }
     }
