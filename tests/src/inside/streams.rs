@@ -56,13 +56,23 @@ pub(super) fn xmpp_features(last: &[u8], sent: &[u8]) -> bool {
     ends && tag(last) == "features" && application.is_some_and(|(_, sent)| sent.starts_with('<'))
 }
 
-/// Whether a tag declares its own namespace to be this one.
+/// Whether a tag declares its own namespace to be this one: to the octet, white space and all.
 fn namespace_is(tag: &str, namespace: &str) -> bool {
-    let mut words = tag.trim_end_matches(['/', '>']).split_ascii_whitespace();
-    let prefix = words.next().and_then(|name| name.trim_start_matches('<').split_once(':'));
+    let (name, mut rest) = tag.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((tag, ""));
+    let prefix = name.trim_start_matches('<').split_once(':');
     let key = prefix.map_or("xmlns".to_owned(), |(prefix, _)| format!("xmlns:{prefix}"));
-    let value = words.filter_map(|word| word.split_once('=')).find(|(name, _)| *name == key);
-    value.is_some_and(|(_, value)| value.trim_matches(['\'', '"']) == namespace)
+    while let Some((name, value)) = rest.split_once('=') {
+        let value = value.trim_ascii_start();
+        let quoted = value.strip_prefix('"').map(|value| value.split_once('"'));
+        let quoted =
+            quoted.or_else(|| value.strip_prefix('\'').map(|value| value.split_once('\'')));
+        let Some(Some((value, behind))) = quoted else { return false };
+        if name.trim_ascii() == key {
+            return value == namespace;
+        }
+        rest = behind;
+    }
+    false
 }
 
 /// A tag that is not STARTTLS, and the last that was said are features without it.
