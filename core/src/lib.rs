@@ -26,7 +26,8 @@
 //! | [`inside::Opening`] | what a protocol says first inside TLS, up to a known state | nothing |
 //! | [`submission::Submission`] | what an SMTP client says inside TLS | nothing |
 //!
-//! The adapters `starttls-std` and `starttls-tokio` put a session over sockets.
+//! The adapters `starttls-std` and `starttls-tokio` put a session over sockets,
+//! `starttls-embedded-io` over what a device without std has.
 //!
 //! # The negotiation by hand
 //!

@@ -30,17 +30,33 @@ pub struct Mailed {
     pub waits: usize,
 }
 
-/// The server's side.
-struct Sink {
+/// The server's side: our session and our receiver, which lets [`ACCOUNT`] in.
+pub struct Sink {
     session: Heap<ServerMachine<'static>>,
     receiver: Receiver<'static>,
     body: Vec<u8>,
-    messages: Vec<Vec<u8>>,
+    /// The messages it took, whole.
+    pub messages: Vec<Vec<u8>>,
 }
 
 impl Sink {
+    /// A server for a URL scheme.
+    pub fn new(scheme: &str, server: ServerConfig) -> Self {
+        let row = starttls::protocol::scheme(scheme).unwrap();
+        let tls = ServerTls::new(Arc::new(server)).unwrap();
+        let receiver =
+            Receiver::new(row.row.mail.unwrap_or(Mail::Smtp), NAME, row.implicit).unwrap();
+        let (input, output) = (vec![0; RECEIVE_BUFFER], vec![0; 100_000]);
+        Self {
+            session: Heap::server(machines(scheme).1, &tls, input, output).unwrap(),
+            receiver: receiver.with_account(ACCOUNT).with_size(10_000_000),
+            body: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
     /// Takes in `octets` and gives what it answers.
-    fn answer(&mut self, mut octets: &[u8]) -> Vec<u8> {
+    pub fn answer(&mut self, mut octets: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
         loop {
             let event = self.session.process();
@@ -122,19 +138,12 @@ pub fn mail_until(
     client: ClientConfig,
     server: ServerConfig,
 ) -> Mailed {
-    let (input, output) = (|| vec![0; RECEIVE_BUFFER], || vec![0; 100_000]);
-    let (c, s) = machines(scheme);
-    let row = starttls::protocol::scheme(scheme).unwrap();
-    let tls = ServerTls::new(Arc::new(server)).unwrap();
-    let receiver = Receiver::new(row.row.mail.unwrap_or(Mail::Smtp), NAME, row.implicit).unwrap();
-    let mut sink = Sink {
-        session: Heap::server(s, &tls, input(), output()).unwrap(),
-        receiver: receiver.with_account(ACCOUNT).with_size(10_000_000),
-        body: Vec::new(),
-        messages: Vec::new(),
-    };
+    let mut sink = Sink::new(scheme, server);
     let tls = ClientTls::new(Arc::new(client));
-    let session = Heap::<ClientMachine<'static>>::client(c, &tls, NAME, input(), output()).unwrap();
+    let (input, output) = (vec![0; RECEIVE_BUFFER], vec![0; 100_000]);
+    let machine = machines(scheme).0;
+    let session = Heap::<ClientMachine<'static>>::client(machine, &tls, NAME, input, output);
+    let session = session.unwrap();
     let mut exchange = Exchange::new(session, submission);
 
     let (mut waits, mut rest, mut inbox) = (0, message, Vec::new());
