@@ -136,6 +136,8 @@ pub enum Misuse {
     Credential,
     /// A line that would be sent holds CR, LF or NUL, or is too long.
     Line,
+    /// A time before 1970 or after 9999, or a zone of a day or more.
+    Date,
     /// A mail without recipients.
     NoRecipients,
     /// A mail with more recipients than one transaction takes here.
@@ -260,6 +262,7 @@ impl fmt::Display for Misuse {
             Self::Address => "an address is empty, too long or holds forbidden octets",
             Self::Credential => "a credential is empty, too long or holds forbidden octets",
             Self::Line => "a line is too long or holds forbidden octets",
+            Self::Date => "a date cannot be written",
             Self::NoRecipients => "there are no recipients",
             Self::TooManyRecipients => "there are too many recipients for one mail",
             Self::DeclaredSize => "the message does not have its declared size",

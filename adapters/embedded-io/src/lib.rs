@@ -7,6 +7,7 @@
 //! | [`accept`], [`accept_by`] | [`accept_async`], [`accept_async_by`] | a [`Stream`], as the server |
 //! | [`connect_or_plaintext`], [`accept_or_plaintext`] | [`connect_or_plaintext_async`], [`accept_or_plaintext_async`] | a [`Channel`] |
 //! | [`submit`], [`submit_by`] | [`submit_async`], [`submit_async_by`] | what became of a mail |
+//! | [`Composed`] | [`Composed`] | the mail for it, written as it is sent |
 //! | [`negotiate`], [`negotiate_by`] | [`negotiate_async`], [`negotiate_async_by`] | the transport, for another TLS library |
 //!
 //! The transport is anything that is `Read + Write`, by value or as a `&mut` that is had back
@@ -161,6 +162,7 @@ mod asynchronous;
 mod blocking;
 #[cfg(feature = "rustls")]
 mod channel;
+mod compose;
 mod deadline;
 mod error;
 mod negotiation;
@@ -173,6 +175,7 @@ mod submit;
 
 pub use asynchronous::{negotiate_async, negotiate_async_by};
 pub use blocking::{negotiate, negotiate_by};
+pub use compose::Composed;
 pub use deadline::{Deadline, Until, UntilRead};
 pub use error::{Error, Failure};
 pub use negotiation::{FirstRecords, Negotiated};

@@ -11,10 +11,11 @@ use embedded_io::{BufRead, ErrorKind, ErrorType, Read};
 use rustls::version::{TLS12, TLS13};
 use starttls::error::TlsError;
 use starttls::protocol::{Mail, smtp};
+use starttls::submission::mime::{Attachment, Composer, Date, Mailbox, Message};
 use starttls::submission::{Content, Credentials, Envelope, Outcome, Report, Require, Submission};
 use starttls::tls::ClientTls;
 use starttls_embedded_io::{
-    Broken, Buffers, Error, submit, submit_async, submit_async_by, submit_by,
+    Broken, Buffers, Composed, Error, submit, submit_async, submit_async_by, submit_by,
 };
 use starttls_tests::mail::{ACCOUNT, Sink};
 
@@ -85,6 +86,48 @@ fn a_whole_mail_arrives() {
             assert!(report.is_delivered(), "{report:?}");
             assert!(peer.borrow().messages == [message()]);
         }
+    }
+}
+
+/// Written while it is sent, with an attachment that is never held as a whole.
+#[test]
+fn a_mail_is_composed_on_the_way() {
+    let log = Vec::from_iter((0..10_000_u32).map(|n| (n % 251) as u8));
+    let message = Message {
+        date: Date::new(1_795_887_062, 0).unwrap(),
+        id: "1@device.example.org",
+        from: Mailbox { name: "", address: "user@example.org" },
+        to: &[Mailbox { name: "Jürgen", address: "friend@example.net" }],
+        subject: "Still warm",
+        fields: &[],
+        text: "The log is attached.\n.\n",
+        attachments: &[Attachment { name: "log", media_type: "application/octet-stream" }],
+    };
+    let composed = || {
+        let mut rest = &log[..];
+        let attached = move |_, piece: &mut [u8]| rest.read(piece);
+        Composed::new(Composer::new(&message).unwrap(), attached, [0; 64])
+    };
+    let (mut whole, mut from, mut piece) = (Vec::new(), composed(), [0; 11]);
+    while let n @ 1.. = Read::read(&mut from, &mut piece).unwrap() {
+        whole.extend_from_slice(&piece[..n]);
+    }
+
+    let pki = Pki::default();
+    let tls = ClientTls::new(Arc::new(pki.client(&TLS13)));
+    for kind in KINDS {
+        let wire = Wire::new(Sink::new("submission", pki.server()), Faults::default());
+        let peer = wire.peer.clone();
+        let machine = smtp::Client::new("client.example.org").unwrap();
+        let (submission, message) = (submission(), composed());
+        let report = match kind {
+            Kind::Blocking => submit(wire, machine, &tls, NAME, buffers(), submission, message),
+            Kind::Async => {
+                wait(submit_async(wire, machine, &tls, NAME, buffers(), submission, message))
+            }
+        };
+        assert!(report.unwrap().is_delivered());
+        assert!(peer.borrow().messages == [&*whole]);
     }
 }
 

@@ -74,7 +74,7 @@ impl Envelope<'_> {
 /// Whether a mailbox can stand between angle brackets: no control characters, spaces or angle
 /// brackets, a local part, and a domain behind `@`. A local part alone is for the server to judge
 /// (`postmaster`, RFC 5321 §4.1.1.3).
-fn address(address: &str) -> bool {
+pub(super) fn address(address: &str) -> bool {
     let allowed = |c: char| !c.is_control() && !c.is_whitespace() && c != '<' && c != '>';
     let parts = match address.rsplit_once('@') {
         Some((local, domain)) => !local.is_empty() && !domain.is_empty(),

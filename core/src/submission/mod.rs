@@ -58,6 +58,7 @@ mod envelope;
 mod event;
 #[cfg(feature = "rustls")]
 mod exchange;
+pub mod mime;
 mod replies;
 #[cfg(feature = "rustls")]
 mod report;

@@ -53,6 +53,14 @@ impl<'w, 'b> Writer<'w, 'b> {
         }
     }
 
+    /// Two hexadecimal digits.
+    pub(super) fn hex(&mut self, octet: u8) {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        for digit in [octet >> 4, octet & 15] {
+            self.put(DIGITS.get(usize::from(digit)..=usize::from(digit)).unwrap_or_default());
+        }
+    }
+
     /// The base64 (RFC 4648 §4) of all that `render` puts.
     pub(super) fn base64(&mut self, render: impl FnOnce(&mut Encoder<'_, 'w, 'b>)) {
         let mut encoder = Encoder { writer: self, held: [0; 3], count: 0 };
