@@ -64,6 +64,7 @@ const MAX_FRAMES: u16 = 512;
 
 /// What a machine does after a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Step {
     /// Wait for the next frame.
     Frame,

@@ -80,8 +80,12 @@
 //!
 //! - `alloc`: buffers on the heap, machines chosen at run time.
 //! - `rustls`: TLS through rustls 0.23, sessions, and the exchange of a mail over one. Implies `alloc`.
+//!   Which versions of TLS there are is for the application's own features of rustls to say.
 //! - `std`: rustls with the system's clock. Implies `alloc`.
-//! - `defmt`: errors and events as `defmt::Format`.
+//! - `log`: how negotiations, sessions and submissions go, for the crate log.
+//! - `defmt`: the same for defmt, and every public type as `defmt::Format`. Errors, events and what
+//!   holds no buffer are formatted by defmt itself; machines by their `Debug`, which links
+//!   [`core::fmt`] where one is logged.
 //!
 //! [`Negotiation::upgrade`]: negotiate::Negotiation::upgrade
 #![no_std]
@@ -93,9 +97,12 @@ extern crate alloc;
 extern crate std;
 
 pub mod error;
+#[cfg(feature = "defmt")]
+mod format;
 pub mod inside;
 #[cfg(all(feature = "std", feature = "rustls"))]
 pub mod io;
+mod log;
 pub mod negotiate;
 pub mod protocol;
 pub mod receiver;

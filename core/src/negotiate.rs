@@ -14,6 +14,7 @@
 
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
 use crate::inside::Inside;
+use crate::log::log;
 use crate::protocol::Row;
 use crate::wire::{Cipher, Clear, Decrypted, Frame, Out, RecvBuf};
 
@@ -48,10 +49,12 @@ impl Side for Server {}
 ///
 /// Without this value in hand nothing in this crate yields a plaintext channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AllowPlaintext;
 
 /// What octets behind the frame that ends the negotiation are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Residue {
     /// Injected plaintext: [`Misbehaviour::BytesAfterUpgrade`].
     Forbid,
@@ -61,6 +64,7 @@ pub enum Residue {
 
 /// What a machine does after a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Next {
     /// Wait for the next frame.
     Frame,
@@ -300,6 +304,9 @@ impl<M: Negotiate> Negotiation<M> {
                 if !matches!(error, Error::PeerRefused(_)) {
                     out.truncate(sent);
                 }
+                if !matches!(self.state, State::Failed(..)) {
+                    log!(warn, "{}: {}", self.machine.row().name, error);
+                }
                 self.state = State::Failed(error, refusing);
                 Err(error)
             }
@@ -345,6 +352,7 @@ impl<M: Negotiate> Negotiation<M> {
                 Ok(Status::Progress)
             }
             Next::Tls => {
+                log!(debug, "{}: TLS begins", self.machine.row().name);
                 self.state = State::Ready;
                 Ok(Status::Ready)
             }
@@ -379,6 +387,7 @@ impl<M: Negotiate> Negotiation<M> {
             State::Ready => Error::ClosedInHandshake,
             State::Start | State::Running => Error::Closed,
         };
+        log!(warn, "{}: {}", self.machine.row().name, error);
         self.state = State::Failed(error, 0);
         error
     }

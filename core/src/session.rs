@@ -29,6 +29,7 @@ use rustls_pki_types::ServerName;
 
 use self::opening::{Opening, Opens};
 use crate::error::{Error, Misuse, Refusal, TlsError};
+use crate::log::log;
 use crate::negotiate::{AllowPlaintext, Client, Negotiate, Negotiation, Server, Status, Untrusted};
 use crate::storage::Storage;
 use crate::tls::{ClientTls, Connection, Poll, Security, ServerTls, Spill, TlsFailure, Version};
@@ -222,7 +223,25 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         };
         self.drain();
         self.error = result.err();
+        self.tell(result);
         result
+    }
+
+    /// Tells the log what the negotiation did not.
+    fn tell(&self, result: Result<Event, Error>) {
+        match (&self.phase, result) {
+            (Phase::Tls(tls, machine), Ok(Event::Established)) => {
+                let version = || tls.version().map_or("TLS", Version::name);
+                log!(info, "{}: inside {}", machine.row().name, version());
+            }
+            (Phase::Negotiation(negotiation), Ok(Event::Plaintext(why))) => {
+                log!(warn, "{}: stays without TLS: {}", negotiation.machine().row().name, why);
+            }
+            (Phase::Tls(_, machine), Err(error)) => {
+                log!(warn, "{}: {}", machine.row().name, error);
+            }
+            _ => {}
+        }
     }
 
     fn negotiate(&mut self) -> Result<Option<Event>, Error> {

@@ -147,7 +147,7 @@
 //! # Features
 //!
 //! - `rustls` (on by default): the stream and `submit`.
-//! - `defmt`: errors as `defmt::Format`.
+//! - `log`, `defmt`: how negotiations, sessions and submissions go; errors as `defmt::Format`.
 #![cfg_attr(
     not(feature = "rustls"),
     allow(rustdoc::broken_intra_doc_links, reason = "half of the tables is not there")

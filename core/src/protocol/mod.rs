@@ -128,6 +128,7 @@ impl<'a> Names<'a> {
 
 /// How a mail protocol differs from SMTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Mail {
     /// RFC 5321.
     Smtp,

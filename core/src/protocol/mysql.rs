@@ -433,7 +433,9 @@ fn has_ssl(low: u8, high: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::vectors::{check_inside, check_octets};
+    #[cfg(feature = "alloc")]
+    use crate::protocol::vectors::check_inside;
+    use crate::protocol::vectors::check_octets;
     use alloc::vec::Vec;
 
     /// MariaDB 10.11's greeting with these flags.

@@ -283,7 +283,9 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::vectors::{check_inside, check_octets};
+    #[cfg(feature = "alloc")]
+    use crate::protocol::vectors::check_inside;
+    use crate::protocol::vectors::check_octets;
 
     fn client(answer: u8) -> Result<Next, Error> {
         let (mut client, mut out) = (Client::new(), Out::new(&mut []));

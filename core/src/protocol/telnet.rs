@@ -314,7 +314,9 @@ impl Inside for InsideServer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::vectors::{check_inside, check_octets};
+    #[cfg(feature = "alloc")]
+    use crate::protocol::vectors::check_inside;
+    use crate::protocol::vectors::check_octets;
 
     /// The events of a stream, `Nothing` left out.
     fn events(mut octets: &[u8]) -> Result<alloc::vec::Vec<Event>, Error> {

@@ -24,6 +24,7 @@ const LINE_END: &[u8] = b"\r\n";
 /// assert!(measure.eight_bit());
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Measure {
     size: u64,
     eight_bit: bool,
@@ -70,6 +71,7 @@ impl Measure {
 
 /// Where in a line the next octet stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Place {
     /// At its start.
     #[default]

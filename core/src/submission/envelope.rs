@@ -11,6 +11,7 @@ const MAX_ADDRESS: usize = 254;
 
 /// What a server is told about a mail before the message itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Envelope<'a> {
     /// The sender, to whom failures are reported; empty for none (`MAIL FROM:<>`).
     pub from: &'a str,
@@ -29,6 +30,7 @@ pub struct Envelope<'a> {
 
 /// What octets a message holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Content {
     /// None above 127; one that turns up is [`Misuse::DeclaredSevenBit`].
     SevenBit,
@@ -41,6 +43,7 @@ pub enum Content {
 
 /// How many recipients a server has to take for the message to be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Require {
     /// All of them: the message waits for the replies, and is not sent if one is refused.
     All,

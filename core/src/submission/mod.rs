@@ -89,6 +89,7 @@ use self::replies::Asked;
 use self::sasl::Sasl;
 use self::transaction::Transaction;
 use crate::error::{Error, Misuse};
+use crate::log::log;
 use crate::protocol::Mail;
 use crate::protocol::smtp::check_name;
 use crate::wire::{Code, Decrypted, MAX_LINE, Out, Replies, Reply};
@@ -98,6 +99,7 @@ pub const MAX_TEXT: usize = 1024;
 
 /// What a caller may limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits {
     /// The largest message sent with BDAT, in octets: it goes out before the server has said
     /// whether it wants it. 64 KiB unless changed; 0 for none.
@@ -389,6 +391,7 @@ impl<'a> Submission<'a> {
     }
 
     fn fail(&mut self, error: Error) -> Error {
+        log!(warn, "submission: {}", error);
         self.failed = Some(error);
         error
     }

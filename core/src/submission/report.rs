@@ -10,6 +10,7 @@ use crate::wire::Reply;
 
 /// A reply that outlives the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Said {
     /// The three digits.
     pub code: u16,
@@ -34,6 +35,7 @@ impl From<Reply<'_>> for Said {
 
 /// What became of the message for one recipient.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// The message was not sent.
     #[default]
@@ -51,6 +53,7 @@ pub enum Outcome {
 
 /// What became of one session with one mail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Report {
     /// For each recipient of the envelope, in its order.
     pub recipients: Vec<Outcome>,

@@ -33,6 +33,7 @@ pub const MAX_LINE: usize = 2048;
 
 /// A frame at the front of the input, or the want of more octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Frame {
     /// The first octets, this many, are one whole frame.
     Whole(usize),

@@ -144,6 +144,7 @@ fn refusal(code: u16, persistent: bool) -> Refusal {
 
 /// What a client may ask in plaintext, to be answered inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Method {
     /// The mandatory upgrade (RFC 2817 §3.2).
     Options,

@@ -66,6 +66,7 @@ const GROUP: usize = 57;
 
 /// A message. Its lines may end in LF, CR LF or CR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Message<'a> {
     /// When it was written.
     pub date: Date,
@@ -89,6 +90,7 @@ pub struct Message<'a> {
 
 /// Whom a message is from, or to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Mailbox<'a> {
     /// The display name: any characters but control characters, and may be empty.
     pub name: &'a str,
@@ -98,6 +100,7 @@ pub struct Mailbox<'a> {
 
 /// What is attached to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Attachment<'a> {
     /// The name of the file: 1 to 255 octets, any characters but control characters.
     pub name: &'a str,
