@@ -693,7 +693,9 @@ mod tests {
         inside(false, "220 x\r\n", &[], "", end());
         inside(false, "", &["220 x\r\n"], EHLO, end());
         inside(false, "", &["220-x\r\n"], EHLO, end());
-        inside(true, "", &["250 x\r\n"], "", end());
+        for code in [199, 200, 219, 221, 250, 354] {
+            inside(true, "", &[&alloc::format!("{code} x\r\n")], "", end());
+        }
         inside(true, "", &["220 x\r\n", "220 x\r\n"], EHLO, end());
         inside(true, "220 x\r\n250 x\r\n", &[], "", Err(Misbehaviour::Unsolicited.into()));
         inside(false, "", &["250 x\r\n2"], EHLO, Err(Misbehaviour::Unsolicited.into()));
