@@ -167,7 +167,7 @@ pub enum TlsError {
     WrongName,
     /// The peer's certificate does not lead to a trusted root.
     UnknownIssuer,
-    /// The peer's certificate or key is not the pinned one.
+    /// The peer's key is not a pinned one, or a verifier of the application's own says no.
     BadPin,
     /// The peer's certificate fails in another way.
     Certificate,

@@ -113,6 +113,7 @@ by_debug! {
     impl() crate::submission::Spoken<'_>;
     impl(N, I, O) crate::submission::Exchange<'_, N, I, O>;
     impl() crate::tls::ClientTls;
+    impl() crate::tls::Pins;
     impl() crate::tls::ServerTls;
     impl() crate::tls::TlsFailure;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -63,6 +63,16 @@ impl Pki {
             chain: vec![certificate.der().clone()],
             key: PrivateKeyDer::try_from(server.serialize_der()).unwrap(),
         }
+    }
+
+    /// The server's public key, as a SubjectPublicKeyInfo in DER.
+    pub fn server_key(&self) -> Vec<u8> {
+        KeyPair::try_from(&self.key).unwrap().subject_public_key_info()
+    }
+
+    /// The server's certificate.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
     }
 
     /// A verifier that trusts this authority.

@@ -61,6 +61,7 @@ fn certificate_error(error: &CertificateError) -> TlsError {
         C::NotValidYet | C::NotValidYetContext { .. } => TlsError::NotValidYet,
         C::NotValidForName | C::NotValidForNameContext { .. } => TlsError::WrongName,
         C::UnknownIssuer => TlsError::UnknownIssuer,
+        C::ApplicationVerificationFailure => TlsError::BadPin,
         _ => TlsError::Certificate,
     }
 }

@@ -13,12 +13,14 @@ mod config;
 mod connection;
 mod failure;
 mod opportunistic;
+mod pins;
 mod spill;
 
 pub(crate) use config::server_name;
 pub use config::{ClientTls, ServerTls};
 pub(crate) use connection::{Connection, Poll};
 pub use failure::TlsFailure;
+pub use pins::Pins;
 pub(crate) use spill::Spill;
 
 use crate::error::TlsError;

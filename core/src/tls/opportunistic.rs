@@ -12,12 +12,13 @@ use super::{Security, failure};
 use crate::error::TlsError;
 
 /// The verdicts that are told apart, by their place in the atomic.
-const VERDICTS: [TlsError; 5] = [
+const VERDICTS: [TlsError; 6] = [
     TlsError::Certificate,
     TlsError::Expired,
     TlsError::NotValidYet,
     TlsError::WrongName,
     TlsError::UnknownIssuer,
+    TlsError::BadPin,
 ];
 const UNASKED: u8 = 0xff;
 const VERIFIED: u8 = 0xfe;

@@ -68,6 +68,11 @@ impl<'a> Elements<'a> {
         Self(content)
     }
 
+    /// What was not looked at yet.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// Tag and content of the next element, if there is one.
     pub(crate) fn next(&mut self) -> Result<Option<(u8, &'a [u8])>, Error> {
         if self.0.is_empty() {
