@@ -31,6 +31,7 @@ use self::opening::{Opening, Opens};
 use crate::error::{Error, Misuse, Refusal, TlsError};
 use crate::log::log;
 use crate::negotiate::{AllowPlaintext, Client, Negotiate, Negotiation, Server, Status, Untrusted};
+use crate::protocol::Row;
 use crate::storage::Storage;
 use crate::tls::{ClientTls, Connection, Poll, Security, ServerTls, Spill, TlsFailure, Version};
 use crate::wire::{Clear, Decrypted, Out, RecvBuf, Stretch};
@@ -70,9 +71,22 @@ pub enum Event {
     Plaintext(Refusal),
 }
 
-enum Role {
-    Client(ClientTls, ServerName<'static>),
-    Server(ServerTls),
+/// How TLS begins: as a client or a server, and only what the program makes is linked.
+trait Role: Send + Sync {
+    /// `required` is a protocol's name that has to be agreed on.
+    fn begin(&self, row: &Row, required: Option<&str>) -> Result<Connection, Error>;
+}
+
+impl Role for (ClientTls, ServerName<'static>) {
+    fn begin(&self, row: &Row, _: Option<&str>) -> Result<Connection, Error> {
+        self.0.connect(row, self.1.clone())
+    }
+}
+
+impl Role for ServerTls {
+    fn begin(&self, _: &Row, required: Option<&str>) -> Result<Connection, Error> {
+        self.accept(required)
+    }
 }
 
 enum Phase<N> {
@@ -87,7 +101,7 @@ enum Phase<N> {
 /// `N` is the protocol's machine, `I` and `O` are the receive and the send buffer: see
 /// [`RECEIVE_BUFFER`] and [`MIN_SEND_BUFFER`].
 pub struct Session<N, I, O> {
-    role: Role,
+    role: Box<dyn Role>,
     phase: Phase<N>,
     input: I,
     received: Stretch,
@@ -118,7 +132,7 @@ impl<N: Negotiate<Side = Client>, I: Storage, O: Storage> Session<N, I, O> {
         if machine.requires_alpn() && !tls.names(machine.row()) {
             return Err(Misuse::TlsConfig.into());
         }
-        Self::new(Negotiation::new(machine), Role::Client(tls.clone(), name), input, output)
+        Self::new(Negotiation::new(machine), Box::new((tls.clone(), name)), input, output)
     }
 }
 
@@ -133,12 +147,17 @@ impl<N: Negotiate<Side = Server>, I: Storage, O: Storage> Session<N, I, O> {
         if machine.requires_alpn() && !tls.names(machine.row()) {
             return Err(Misuse::TlsConfig.into());
         }
-        Self::new(Negotiation::new(machine), Role::Server(tls.clone()), input, output)
+        Self::new(Negotiation::new(machine), Box::new(tls.clone()), input, output)
     }
 }
 
 impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
-    fn new(negotiation: Negotiation<N>, role: Role, input: I, output: O) -> Result<Self, Error> {
+    fn new(
+        negotiation: Negotiation<N>,
+        role: Box<dyn Role>,
+        input: I,
+        output: O,
+    ) -> Result<Self, Error> {
         if output.octets().len() < MIN_SEND_BUFFER {
             return Err(Misuse::BufferTooSmall(MIN_SEND_BUFFER).into());
         }
@@ -305,12 +324,8 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         let recv = RecvBuf::<Clear>::resume(self.input.octets_mut(), self.received);
         let (upgrade, machine) = negotiation.upgrade(recv)?;
         self.received = upgrade.into_recv().stretch();
-        let connection = match &self.role {
-            Role::Client(tls, name) => tls.connect(machine.row(), name.clone())?,
-            Role::Server(tls) => {
-                tls.accept(machine.row().alpn.filter(|_| machine.requires_alpn()))?
-            }
-        };
+        let required = machine.row().alpn.filter(|_| machine.requires_alpn());
+        let connection = self.role.begin(machine.row(), required)?;
         self.phase = Phase::Tls(Box::new(connection), machine);
         Ok(())
     }

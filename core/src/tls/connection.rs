@@ -4,6 +4,7 @@
 //! and not discarded: fragments of a handshake message stay in our buffer, rustls remembers where,
 //! and every later call has to show exactly those octets again.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
@@ -43,14 +44,70 @@ pub(crate) enum Poll {
     PeerClosed,
 }
 
-enum Side {
-    Client(UnbufferedClientConnection, Option<Arc<Recorder>>),
-    Server(UnbufferedServerConnection),
+/// What differs between a client and a server. A table of functions, so that a program that is only
+/// one of them does not link the other.
+trait Side: Send + Sync {
+    /// One call of rustls, with the octets it has seen.
+    fn turn(
+        &mut self,
+        shown: &mut [u8],
+        task: Task<'_>,
+        spill: &mut Spill,
+    ) -> (usize, Result<Turn, rustls::Error>);
+
+    fn common(&self) -> &CommonState;
+
+    fn security(&self) -> Security;
+}
+
+struct Client(UnbufferedClientConnection, Option<Arc<Recorder>>);
+
+impl Side for Client {
+    fn turn(
+        &mut self,
+        shown: &mut [u8],
+        task: Task<'_>,
+        spill: &mut Spill,
+    ) -> (usize, Result<Turn, rustls::Error>) {
+        answer(self.0.process_tls_records(shown), task, spill)
+    }
+
+    fn common(&self) -> &CommonState {
+        self.0.deref().deref()
+    }
+
+    fn security(&self) -> Security {
+        self.1.as_ref().map_or(Security::Authenticated, |recorder| recorder.security())
+    }
+}
+
+struct Server(UnbufferedServerConnection);
+
+impl Side for Server {
+    fn turn(
+        &mut self,
+        shown: &mut [u8],
+        task: Task<'_>,
+        spill: &mut Spill,
+    ) -> (usize, Result<Turn, rustls::Error>) {
+        answer(self.0.process_tls_records(shown), task, spill)
+    }
+
+    fn common(&self) -> &CommonState {
+        self.0.deref().deref()
+    }
+
+    fn security(&self) -> Security {
+        match self.0.peer_certificates() {
+            Some(_) => Security::Authenticated,
+            None => Security::Unauthenticated(TlsError::NoCertificate),
+        }
+    }
 }
 
 /// One TLS connection.
 pub(crate) struct Connection {
-    side: Side,
+    side: Box<dyn Side>,
     /// Octets rustls has seen and not discarded.
     shown: usize,
     /// It waits for more than those: showing them again would be in vain, and counts as an attempt
@@ -94,14 +151,14 @@ impl Connection {
         client: UnbufferedClientConnection,
         recorder: Option<Arc<Recorder>>,
     ) -> Self {
-        Self::new(Side::Client(client, recorder))
+        Self::new(Box::new(Client(client, recorder)))
     }
 
     pub(super) fn server(server: UnbufferedServerConnection) -> Self {
-        Self::new(Side::Server(server))
+        Self::new(Box::new(Server(server)))
     }
 
-    fn new(side: Side) -> Self {
+    fn new(side: Box<dyn Side>) -> Self {
         Self {
             side,
             shown: 0,
@@ -298,10 +355,7 @@ impl Connection {
     ) -> (usize, Result<Turn, rustls::Error>) {
         self.idle = false;
         let shown = input.get_mut(..self.shown).unwrap_or_default();
-        let (discard, turn) = match &mut self.side {
-            Side::Client(client, _) => answer(client.process_tls_records(shown), task, spill),
-            Side::Server(server) => answer(server.process_tls_records(shown), task, spill),
-        };
+        let (discard, turn) = self.side.turn(shown, task, spill);
         self.shown = self.shown.saturating_sub(discard);
         (discard, turn)
     }
@@ -321,10 +375,7 @@ impl Connection {
     }
 
     fn common(&self) -> &CommonState {
-        match &self.side {
-            Side::Client(client, _) => client.deref().deref(),
-            Side::Server(server) => server.deref().deref(),
-        }
+        self.side.common()
     }
 
     pub(crate) fn has_data(&self) -> bool {
@@ -372,12 +423,7 @@ impl Connection {
     }
 
     pub(crate) fn security(&self) -> Security {
-        match &self.side {
-            Side::Client(_, Some(recorder)) => recorder.security(),
-            Side::Client(_, None) => Security::Authenticated,
-            Side::Server(server) if server.peer_certificates().is_some() => Security::Authenticated,
-            Side::Server(_) => Security::Unauthenticated(TlsError::NoCertificate),
-        }
+        self.side.security()
     }
 }
 
