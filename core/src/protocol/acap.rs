@@ -42,17 +42,18 @@ pub static ACAP: Row = Row {
     specification: "RFC 2595, RFC 2244",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |names| {
-            let random = names.random.ok_or(Misuse::Randomness)?;
-            Ok(alloc::boxed::Box::new(Client::new(random)))
-        },
-        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
-        // The greeting comes unasked in any case.
-        inside_client: |_, _| Ok(alloc::boxed::Box::new(InsideClient::new())),
-        inside_server: |names, _| Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?)),
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static ACAP_MACHINES: Machines = Machines {
+    client: |names| {
+        let random = names.random.ok_or(Misuse::Randomness)?;
+        Ok(alloc::boxed::Box::new(Client::new(random)))
     },
+    server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
+    // The greeting comes unasked in any case.
+    inside_client: |_, _| Ok(alloc::boxed::Box::new(InsideClient::new())),
+    inside_server: |names, _| Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?)),
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

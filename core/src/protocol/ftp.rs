@@ -43,17 +43,16 @@ pub static FTP: Row = Row {
     specification: "RFC 4217",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
-        inside_client: |_, greeted| {
-            Ok(alloc::boxed::Box::new(InsideClient::new().greeted(greeted)))
-        },
-        inside_server: |names, greets| {
-            let machine = InsideServer::new(names.own, names.extensions)?;
-            Ok(alloc::boxed::Box::new(machine.greets(greets)))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static FTP_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+    inside_client: |_, greeted| Ok(alloc::boxed::Box::new(InsideClient::new().greeted(greeted))),
+    inside_server: |names, greets| {
+        let machine = InsideServer::new(names.own, names.extensions)?;
+        Ok(alloc::boxed::Box::new(machine.greets(greets)))
     },
 };
 

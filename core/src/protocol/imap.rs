@@ -40,20 +40,21 @@ pub static IMAP: Row = Row {
     specification: "RFC 9051, RFC 2595",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |names| {
-            let random = names.random.ok_or(Misuse::Randomness)?;
-            Ok(alloc::boxed::Box::new(Client::new(random)))
-        },
-        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
-        inside_client: |names, greeted| {
-            let random = names.random.ok_or(Misuse::Randomness)?;
-            Ok(alloc::boxed::Box::new(InsideClient::new(random).greeted(greeted)))
-        },
-        inside_server: |names, greets| {
-            Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?.greets(greets)))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static IMAP_MACHINES: Machines = Machines {
+    client: |names| {
+        let random = names.random.ok_or(Misuse::Randomness)?;
+        Ok(alloc::boxed::Box::new(Client::new(random)))
+    },
+    server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
+    inside_client: |names, greeted| {
+        let random = names.random.ok_or(Misuse::Randomness)?;
+        Ok(alloc::boxed::Box::new(InsideClient::new(random).greeted(greeted)))
+    },
+    inside_server: |names, greets| {
+        Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?.greets(greets)))
     },
 };
 

@@ -53,14 +53,15 @@ pub static IRC: Row = Row {
     specification: "IRCv3 tls",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
-        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::of(&IRC))),
-        inside_server: |names, _| {
-            Ok(alloc::boxed::Box::new(InsideServer::new(names.own, names.extensions)?))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static IRC_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+    inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::of(&IRC))),
+    inside_server: |names, _| {
+        Ok(alloc::boxed::Box::new(InsideServer::new(names.own, names.extensions)?))
     },
 };
 

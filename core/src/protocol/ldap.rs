@@ -74,13 +74,14 @@ pub static LDAP: Row = Row {
     specification: "RFC 4511 §4.14",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&LDAP))),
-        inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
-    },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static LDAP_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+    inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&LDAP))),
+    inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
 };
 
 /// The client's side.

@@ -1,9 +1,8 @@
 //! Machines chosen at run time, by the row of the table.
 
 use alloc::boxed::Box;
-use core::fmt;
 
-use super::{Implicit, Names, Scheme};
+use super::{Implicit, MACHINES, Names, Scheme, TABLE};
 use crate::error::{Error, Misuse};
 use crate::inside::Inside;
 use crate::negotiate::{Client, Negotiate, Server};
@@ -28,23 +27,14 @@ pub(crate) struct Machines {
     pub(super) inside_server: for<'a> fn(Names<'a>, bool) -> Result<InsideServer<'a>, Error>,
 }
 
-impl Machines {
-    /// There are none here: whoever has them makes them.
-    pub(super) const NONE: Self = Self {
-        client: |_| Err(Misuse::Phase.into()),
-        server: |_| Err(Misuse::Phase.into()),
-        inside_client: |_, _| Err(Misuse::Phase.into()),
-        inside_server: |_, _| Err(Misuse::Phase.into()),
-    };
-}
-
-impl fmt::Debug for Machines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machines").finish_non_exhaustive()
-    }
-}
-
 impl Scheme {
+    /// There are none for a [foreign](super::Row::foreign) protocol: whoever has them makes them.
+    fn machines(&self) -> Result<&'static Machines, Error> {
+        let mut rows = TABLE.iter().zip(MACHINES);
+        let found = rows.find(|(row, _)| **row == self.row);
+        found.map(|(_, machines)| *machines).ok_or(Misuse::Phase.into())
+    }
+
     /// The client's machine.
     ///
     /// # Errors
@@ -53,7 +43,7 @@ impl Scheme {
     pub fn client<'a>(&self, names: Names<'a>) -> Result<ClientMachine<'a>, Error> {
         match self.implicit {
             true => Ok(Box::new(Implicit::client(self.row))),
-            false => (self.row.machines.client)(names),
+            false => (self.machines()?.client)(names),
         }
     }
 
@@ -64,7 +54,7 @@ impl Scheme {
     pub fn server<'a>(&self, names: Names<'a>) -> Result<ServerMachine<'a>, Error> {
         match self.implicit {
             true => Ok(Box::new(Implicit::server(self.row))),
-            false => (self.row.machines.server)(names),
+            false => (self.machines()?.server)(names),
         }
     }
 
@@ -73,7 +63,7 @@ impl Scheme {
     /// # Errors
     /// As [`client`](Self::client).
     pub fn inside_client<'a>(&self, names: Names<'a>) -> Result<InsideClient<'a>, Error> {
-        (self.row.machines.inside_client)(names, self.implicit)
+        (self.machines()?.inside_client)(names, self.implicit)
     }
 
     /// What the server says first inside TLS, up to the first command for its application.
@@ -81,6 +71,6 @@ impl Scheme {
     /// # Errors
     /// As [`client`](Self::client).
     pub fn inside_server<'a>(&self, names: Names<'a>) -> Result<InsideServer<'a>, Error> {
-        (self.row.machines.inside_server)(names, self.implicit)
+        (self.machines()?.inside_server)(names, self.implicit)
     }
 }

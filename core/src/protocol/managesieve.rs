@@ -41,14 +41,15 @@ pub static MANAGESIEVE: Row = Row {
     specification: "RFC 5804",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
-        // The capabilities come unasked in any case.
-        inside_client: |_, _| Ok(alloc::boxed::Box::new(InsideClient::new())),
-        inside_server: |names, _| Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?)),
-    },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static MANAGESIEVE_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |names| Ok(alloc::boxed::Box::new(Server::new(names.extensions)?)),
+    // The capabilities come unasked in any case.
+    inside_client: |_, _| Ok(alloc::boxed::Box::new(InsideClient::new())),
+    inside_server: |names, _| Ok(alloc::boxed::Box::new(InsideServer::new(names.extensions)?)),
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

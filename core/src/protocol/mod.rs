@@ -62,9 +62,6 @@ pub struct Row {
     pub by_domain: bool,
     /// What a submission client has to know.
     pub mail: Option<Mail>,
-    /// Its machines, to be chosen at run time.
-    #[cfg(feature = "alloc")]
-    pub(crate) machines: Machines,
 }
 
 impl Row {
@@ -91,8 +88,6 @@ impl Row {
             specification,
             by_domain: false,
             mail: None,
-            #[cfg(feature = "alloc")]
-            machines: Machines::NONE,
         }
     }
 }
@@ -136,26 +131,36 @@ pub enum Mail {
     Lmtp,
 }
 
-/// Every protocol this crate speaks.
-pub static TABLE: &[&Row] = &[
-    &SMTP,
-    &LMTP,
-    &IMAP,
-    &POP3,
-    &ACAP,
-    &XMPP_CLIENT,
-    &XMPP_SERVER,
-    &NNTP,
-    &NNSP,
-    &IRC,
-    &FTP,
-    &LDAP,
-    &HTTP,
-    &MANAGESIEVE,
-    &POSTGRESQL,
-    &MYSQL,
-    &TELNET,
-];
+macro_rules! table {
+    ($($module:ident: $row:ident, $machines:ident;)*) => {
+        /// Every protocol this crate speaks.
+        pub static TABLE: &[&Row] = &[$(&$row),*];
+
+        /// The machines of each. Not in the rows, for whoever names one would link all its machines.
+        #[cfg(feature = "alloc")]
+        static MACHINES: &[&Machines] = &[$(&$module::$machines),*];
+    };
+}
+
+table! {
+    smtp: SMTP, SMTP_MACHINES;
+    smtp: LMTP, LMTP_MACHINES;
+    imap: IMAP, IMAP_MACHINES;
+    pop3: POP3, POP3_MACHINES;
+    acap: ACAP, ACAP_MACHINES;
+    xmpp: XMPP_CLIENT, XMPP_CLIENT_MACHINES;
+    xmpp: XMPP_SERVER, XMPP_SERVER_MACHINES;
+    nntp: NNTP, NNTP_MACHINES;
+    nntp: NNSP, NNSP_MACHINES;
+    irc: IRC, IRC_MACHINES;
+    ftp: FTP, FTP_MACHINES;
+    ldap: LDAP, LDAP_MACHINES;
+    http: HTTP, HTTP_MACHINES;
+    managesieve: MANAGESIEVE, MANAGESIEVE_MACHINES;
+    postgresql: POSTGRESQL, POSTGRESQL_MACHINES;
+    mysql: MYSQL, MYSQL_MACHINES;
+    telnet: TELNET, TELNET_MACHINES;
+}
 
 /// What a URL scheme means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

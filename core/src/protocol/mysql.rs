@@ -40,16 +40,17 @@ pub static MYSQL: Row = Row {
     specification: "MySQL protocol 10",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |names| {
-            let random = names.random.ok_or(Misuse::Randomness)?;
-            Ok(alloc::boxed::Box::new(Server::new(VERSION, random)?))
-        },
-        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&MYSQL))),
-        inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static MYSQL_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |names| {
+        let random = names.random.ok_or(Misuse::Randomness)?;
+        Ok(alloc::boxed::Box::new(Server::new(VERSION, random)?))
     },
+    inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&MYSQL))),
+    inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
 };
 
 /// The largest packet a client announces to take, in octets; its HandshakeResponse repeats it.

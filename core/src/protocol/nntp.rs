@@ -40,17 +40,16 @@ pub static NNTP: Row = Row {
     specification: "RFC 4642, RFC 8143",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
-        inside_client: |_, greeted| {
-            Ok(alloc::boxed::Box::new(InsideClient::new().greeted(greeted)))
-        },
-        inside_server: |names, greets| {
-            let machine = InsideServer::new(names.own, names.extensions)?;
-            Ok(alloc::boxed::Box::new(machine.greets(greets)))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static NNTP_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+    inside_client: |_, greeted| Ok(alloc::boxed::Box::new(InsideClient::new().greeted(greeted))),
+    inside_server: |names, greets| {
+        let machine = InsideServer::new(names.own, names.extensions)?;
+        Ok(alloc::boxed::Box::new(machine.greets(greets)))
     },
 };
 
@@ -64,17 +63,18 @@ pub static NNSP: Row = Row {
     specification: "RFC 4642, RFC 8143",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::transit())),
-        server: |names| Ok(alloc::boxed::Box::new(Server::transit(names.own, names.extensions)?)),
-        inside_client: |_, greeted| {
-            Ok(alloc::boxed::Box::new(InsideClient::transit().greeted(greeted)))
-        },
-        inside_server: |names, greets| {
-            let machine = InsideServer::transit(names.own, names.extensions)?;
-            Ok(alloc::boxed::Box::new(machine.greets(greets)))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static NNSP_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::transit())),
+    server: |names| Ok(alloc::boxed::Box::new(Server::transit(names.own, names.extensions)?)),
+    inside_client: |_, greeted| {
+        Ok(alloc::boxed::Box::new(InsideClient::transit().greeted(greeted)))
+    },
+    inside_server: |names, greets| {
+        let machine = InsideServer::transit(names.own, names.extensions)?;
+        Ok(alloc::boxed::Box::new(machine.greets(greets)))
     },
 };
 

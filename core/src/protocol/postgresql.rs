@@ -38,15 +38,14 @@ pub static POSTGRESQL: Row = Row {
     specification: "PostgreSQL protocol 3.0",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        inside_client: |_, _| {
-            Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&POSTGRESQL)))
-        },
-        inside_server: |_, direct| Ok(alloc::boxed::Box::new(InsideServer::new().direct(direct))),
-    },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static POSTGRESQL_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+    inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&POSTGRESQL))),
+    inside_server: |_, direct| Ok(alloc::boxed::Box::new(InsideServer::new().direct(direct))),
 };
 
 /// Length and code of a first packet, in octets. What follows them is never needed here.

@@ -43,17 +43,18 @@ pub static SMTP: Row = Row {
     specification: "RFC 3207",
     by_domain: false,
     mail: Some(Mail::Smtp),
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |names| Ok(alloc::boxed::Box::new(Client::new(names.own)?)),
-        server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
-        inside_client: |names, greeted| {
-            Ok(alloc::boxed::Box::new(InsideClient::new(names.own)?.greeted(greeted)))
-        },
-        inside_server: |names, greets| {
-            let machine = InsideServer::new(names.own, names.extensions)?;
-            Ok(alloc::boxed::Box::new(machine.greets(greets)))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static SMTP_MACHINES: Machines = Machines {
+    client: |names| Ok(alloc::boxed::Box::new(Client::new(names.own)?)),
+    server: |names| Ok(alloc::boxed::Box::new(Server::new(names.own, names.extensions)?)),
+    inside_client: |names, greeted| {
+        Ok(alloc::boxed::Box::new(InsideClient::new(names.own)?.greeted(greeted)))
+    },
+    inside_server: |names, greets| {
+        let machine = InsideServer::new(names.own, names.extensions)?;
+        Ok(alloc::boxed::Box::new(machine.greets(greets)))
     },
 };
 
@@ -67,17 +68,18 @@ pub static LMTP: Row = Row {
     specification: "RFC 2033, RFC 3207",
     by_domain: false,
     mail: Some(Mail::Lmtp),
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |names| Ok(alloc::boxed::Box::new(Client::lmtp(names.own)?)),
-        server: |names| Ok(alloc::boxed::Box::new(Server::lmtp(names.own, names.extensions)?)),
-        inside_client: |names, greeted| {
-            Ok(alloc::boxed::Box::new(InsideClient::lmtp(names.own)?.greeted(greeted)))
-        },
-        inside_server: |names, greets| {
-            let machine = InsideServer::lmtp(names.own, names.extensions)?;
-            Ok(alloc::boxed::Box::new(machine.greets(greets)))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static LMTP_MACHINES: Machines = Machines {
+    client: |names| Ok(alloc::boxed::Box::new(Client::lmtp(names.own)?)),
+    server: |names| Ok(alloc::boxed::Box::new(Server::lmtp(names.own, names.extensions)?)),
+    inside_client: |names, greeted| {
+        Ok(alloc::boxed::Box::new(InsideClient::lmtp(names.own)?.greeted(greeted)))
+    },
+    inside_server: |names, greets| {
+        let machine = InsideServer::lmtp(names.own, names.extensions)?;
+        Ok(alloc::boxed::Box::new(machine.greets(greets)))
     },
 };
 

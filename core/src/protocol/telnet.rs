@@ -36,14 +36,15 @@ pub static TELNET: Row = Row {
     specification: "draft-altman-telnet-starttls-02",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |_| Ok(alloc::boxed::Box::new(Client::new())),
-        server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        // Either side may speak at any time.
-        inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::of(&TELNET))),
-        inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
-    },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static TELNET_MACHINES: Machines = Machines {
+    client: |_| Ok(alloc::boxed::Box::new(Client::new())),
+    server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+    // Either side may speak at any time.
+    inside_client: |_, _| Ok(alloc::boxed::Box::new(crate::inside::Nothing::of(&TELNET))),
+    inside_server: |_, _| Ok(alloc::boxed::Box::new(InsideServer::new())),
 };
 
 /// The option's number, and its one subcommand.

@@ -51,19 +51,20 @@ pub static HTTP: Row = Row {
     specification: "RFC 2817",
     by_domain: false,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |names| Ok(alloc::boxed::Box::new(Client::new(names.peer)?)),
-        server: |_| Ok(alloc::boxed::Box::new(Server::new())),
-        inside_client: |_, implicit| match implicit {
-            true => Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&HTTP))),
-            false => Ok(alloc::boxed::Box::new(InsideClient::new())),
-        },
-        // Here nobody knows the request, but that a client of this crate asks with OPTIONS.
-        inside_server: |_, implicit| {
-            let request = (!implicit).then_some(Method::Options);
-            Ok(alloc::boxed::Box::new(InsideServer::answering(request)))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static HTTP_MACHINES: Machines = Machines {
+    client: |names| Ok(alloc::boxed::Box::new(Client::new(names.peer)?)),
+    server: |_| Ok(alloc::boxed::Box::new(Server::new())),
+    inside_client: |_, implicit| match implicit {
+        true => Ok(alloc::boxed::Box::new(crate::inside::Nothing::first(&HTTP))),
+        false => Ok(alloc::boxed::Box::new(InsideClient::new())),
+    },
+    // Here nobody knows the request, but that a client of this crate asks with OPTIONS.
+    inside_server: |_, implicit| {
+        let request = (!implicit).then_some(Method::Options);
+        Ok(alloc::boxed::Box::new(InsideServer::answering(request)))
     },
 };
 

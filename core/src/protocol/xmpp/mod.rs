@@ -55,17 +55,18 @@ pub static XMPP_CLIENT: Row = Row {
     specification: "RFC 6120",
     by_domain: true,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |names| Ok(alloc::boxed::Box::new(Client::to_server(names.peer)?)),
-        server: |names| {
-            Ok(alloc::boxed::Box::new(Server::to_client(names.own, id(names, b"before")?)?))
-        },
-        inside_client: |names, _| Ok(alloc::boxed::Box::new(InsideClient::to_server(names.peer)?)),
-        inside_server: |names, _| {
-            let (id, features) = (id(names, b"inside")?, names.extensions);
-            Ok(alloc::boxed::Box::new(InsideServer::to_client(names.own, id, features)?))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static XMPP_CLIENT_MACHINES: Machines = Machines {
+    client: |names| Ok(alloc::boxed::Box::new(Client::to_server(names.peer)?)),
+    server: |names| {
+        Ok(alloc::boxed::Box::new(Server::to_client(names.own, id(names, b"before")?)?))
+    },
+    inside_client: |names, _| Ok(alloc::boxed::Box::new(InsideClient::to_server(names.peer)?)),
+    inside_server: |names, _| {
+        let (id, features) = (id(names, b"inside")?, names.extensions);
+        Ok(alloc::boxed::Box::new(InsideServer::to_client(names.own, id, features)?))
     },
 };
 
@@ -79,21 +80,20 @@ pub static XMPP_SERVER: Row = Row {
     specification: "RFC 6120",
     by_domain: true,
     mail: None,
-    #[cfg(feature = "alloc")]
-    machines: Machines {
-        client: |names| {
-            Ok(alloc::boxed::Box::new(Client::server_to_server(names.own, names.peer)?))
-        },
-        server: |names| {
-            Ok(alloc::boxed::Box::new(Server::server_to_server(names.own, id(names, b"before")?)?))
-        },
-        inside_client: |names, _| {
-            Ok(alloc::boxed::Box::new(InsideClient::server_to_server(names.own, names.peer)?))
-        },
-        inside_server: |names, _| {
-            let (id, features) = (id(names, b"inside")?, names.extensions);
-            Ok(alloc::boxed::Box::new(InsideServer::server_to_server(names.own, id, features)?))
-        },
+};
+
+#[cfg(feature = "alloc")]
+pub(super) static XMPP_SERVER_MACHINES: Machines = Machines {
+    client: |names| Ok(alloc::boxed::Box::new(Client::server_to_server(names.own, names.peer)?)),
+    server: |names| {
+        Ok(alloc::boxed::Box::new(Server::server_to_server(names.own, id(names, b"before")?)?))
+    },
+    inside_client: |names, _| {
+        Ok(alloc::boxed::Box::new(InsideClient::server_to_server(names.own, names.peer)?))
+    },
+    inside_server: |names, _| {
+        let (id, features) = (id(names, b"inside")?, names.extensions);
+        Ok(alloc::boxed::Box::new(InsideServer::server_to_server(names.own, id, features)?))
     },
 };
 
