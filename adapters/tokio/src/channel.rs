@@ -12,7 +12,6 @@ use crate::stream::Stream;
 
 /// What a policy that allows plaintext ends in.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "both are meant to be moved out at once")]
 pub enum Channel<S, N> {
     /// TLS.
     Secured(Stream<S, N>),
