@@ -137,6 +137,14 @@ pub(super) struct Sasl<'a> {
     mechanism: Mechanism,
     stage: Stage,
     scram: Option<Scram>,
+    /// How it goes on. Pointers, so that a program that logs nobody in does not link all this.
+    steps: Steps,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    render: fn(&Sasl<'_>, &mut Writer<'_, '_>),
+    challenge: fn(&mut Sasl<'_>, &[u8], u32) -> Result<(), Error>,
 }
 
 impl<'a> Sasl<'a> {
@@ -145,8 +153,16 @@ impl<'a> Sasl<'a> {
         fill: &mut dyn FnMut(&mut [u8]) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         credentials.check()?;
-        let mut sasl =
-            Self { credentials, mechanism: Mechanism::Plain, stage: Stage::Auth, scram: None };
+        let mut sasl = Self {
+            credentials,
+            mechanism: Mechanism::Plain,
+            stage: Stage::Auth,
+            scram: None,
+            steps: Steps {
+                render: |sasl, writer| sasl.line(writer),
+                challenge: |sasl, text, max_iterations| sasl.answer(text, max_iterations),
+            },
+        };
         for mechanism in credentials.candidates() {
             sasl.mechanism = mechanism;
             if mechanism == Mechanism::ScramSha256 {
@@ -172,6 +188,10 @@ impl<'a> Sasl<'a> {
 
     /// The line to be sent now.
     pub(super) fn render(&self, writer: &mut Writer<'_, '_>) {
+        (self.steps.render)(self, writer);
+    }
+
+    fn line(&self, writer: &mut Writer<'_, '_>) {
         let Credentials { user, secret, .. } = self.credentials;
         if self.stage == Stage::Auth {
             writer.put(b"AUTH ");
@@ -217,6 +237,10 @@ impl<'a> Sasl<'a> {
     /// # Errors
     /// Those of [`Scram`]; [`Misbehaviour::UnexpectedReply`] where the mechanism has no more steps.
     pub(super) fn challenge(&mut self, text: &[u8], max_iterations: u32) -> Result<(), Error> {
+        (self.steps.challenge)(self, text, max_iterations)
+    }
+
+    fn answer(&mut self, text: &[u8], max_iterations: u32) -> Result<(), Error> {
         let Credentials { user, secret, .. } = self.credentials;
         self.stage = match (self.mechanism, self.stage, &mut self.scram) {
             (Mechanism::Login, Stage::Auth, _) => Stage::User,
