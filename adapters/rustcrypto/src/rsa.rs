@@ -1,0 +1,215 @@
+//! Verification of RSA signatures (RFC 8017): RSASSA-PKCS1-v1_5 and RSASSA-PSS, with public keys
+//! only, so that nothing here is secret and nothing has to take constant time.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
+use crypto_bigint::{BoxedUint, Odd};
+use der::asn1::UintRef;
+use der::{Decode, Reader, SliceReader};
+use rustls::crypto::hash::{Hash, HashAlgorithm, Output};
+use rustls::pki_types::{
+    AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
+};
+
+use crate::hash;
+
+/// The sizes of a modulus, in bits: below, keys can be factored; above, they cost more time and
+/// memory than a stranger's certificate may.
+const MODULUS: core::ops::RangeInclusive<usize> = 2048..=4096;
+
+pub(crate) struct Rsa {
+    padding: Padding,
+    hash: &'static dyn Hash,
+    id: AlgorithmIdentifier,
+}
+
+impl Rsa {
+    pub(crate) const PKCS1_SHA256: &Self =
+        &Self::new(Padding::Pkcs1, &hash::SHA256, alg_id::RSA_PKCS1_SHA256);
+    #[cfg(feature = "sha512")]
+    pub(crate) const PKCS1_SHA384: &Self =
+        &Self::new(Padding::Pkcs1, &hash::SHA384, alg_id::RSA_PKCS1_SHA384);
+    #[cfg(feature = "sha512")]
+    pub(crate) const PKCS1_SHA512: &Self =
+        &Self::new(Padding::Pkcs1, &hash::SHA512, alg_id::RSA_PKCS1_SHA512);
+    pub(crate) const PSS_SHA256: &Self =
+        &Self::new(Padding::Pss, &hash::SHA256, alg_id::RSA_PSS_SHA256);
+    #[cfg(feature = "sha512")]
+    pub(crate) const PSS_SHA384: &Self =
+        &Self::new(Padding::Pss, &hash::SHA384, alg_id::RSA_PSS_SHA384);
+    #[cfg(feature = "sha512")]
+    pub(crate) const PSS_SHA512: &Self =
+        &Self::new(Padding::Pss, &hash::SHA512, alg_id::RSA_PSS_SHA512);
+
+    const fn new(padding: Padding, hash: &'static dyn Hash, id: AlgorithmIdentifier) -> Self {
+        Self { padding, hash, id }
+    }
+
+    fn verify(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
+        let key = PublicKey::decode(public_key)?;
+        let mut encoded = key.apply(signature)?;
+        let digest = self.hash.hash(message);
+        let valid = match self.padding {
+            Padding::Pkcs1 => is_pkcs1(&encoded, self.hash.algorithm(), &digest),
+            Padding::Pss => is_pss(&mut encoded, key.bits - 1, self.hash, &digest),
+        };
+        valid.then_some(())
+    }
+}
+
+impl fmt::Debug for Rsa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rsa")
+    }
+}
+
+impl SignatureVerificationAlgorithm for Rsa {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        self.verify(public_key, message, signature).ok_or(InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::RSA_ENCRYPTION
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        self.id
+    }
+}
+
+enum Padding {
+    Pkcs1,
+    Pss,
+}
+
+/// An `RSAPublicKey` (RFC 8017 Appendix A.1.1) of a size we take.
+struct PublicKey<'a> {
+    modulus: &'a [u8],
+    bits: usize,
+    exponent: u64,
+}
+
+impl<'a> PublicKey<'a> {
+    fn decode(der: &'a [u8]) -> Option<Self> {
+        let mut reader = SliceReader::new(der).ok()?;
+        let (modulus, exponent) = reader
+            .sequence(|sequence: &mut SliceReader<'a>| -> der::Result<_> {
+                Ok((UintRef::decode(sequence)?, UintRef::decode(sequence)?))
+            })
+            .ok()?;
+        reader.finish().ok()?;
+
+        let modulus = modulus.as_bytes();
+        let bits = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
+        let exponent = small(exponent.as_bytes())?;
+        let taken = MODULUS.contains(&bits) && exponent >= 3 && exponent % 2 == 1;
+        taken.then_some(Self { modulus, bits, exponent })
+    }
+
+    /// `RSAVP1` (RFC 8017 §5.2.2): what was signed, as long as the modulus. None for a signature
+    /// that is not as long, or not below the modulus.
+    fn apply(&self, signature: &[u8]) -> Option<Box<[u8]>> {
+        if signature.len() != self.modulus.len() || signature >= self.modulus {
+            return None;
+        }
+        let modulus = BoxedUint::from_be_slice_vartime(self.modulus);
+        let params = BoxedMontyParams::new_vartime(Odd::new(modulus).into_option()?);
+        let base = BoxedMontyForm::new(BoxedUint::from_be_slice_vartime(signature), &params);
+        // Exponents have few bits set: square and multiply takes fewer steps, and less memory,
+        // than what is made for secret ones.
+        let mut power = base.clone();
+        for bit in (0..self.exponent.ilog2()).rev() {
+            power = power.square();
+            if self.exponent >> bit & 1 == 1 {
+                power = power.mul(&base);
+            }
+        }
+        let octets = power.retrieve().to_be_bytes();
+        // Whole limbs, so there may be zeros in front.
+        Some(octets[octets.len() - self.modulus.len()..].into())
+    }
+}
+
+/// A public exponent, of at most 33 bits like everybody's limit.
+fn small(octets: &[u8]) -> Option<u64> {
+    let value = octets
+        .iter()
+        .try_fold(0_u64, |value, octet| Some(value.checked_mul(256)? | u64::from(*octet)))?;
+    (value < 1 << 33).then_some(value)
+}
+
+/// Whether this is the `EMSA-PKCS1-v1_5` of the digest (RFC 8017 §9.2): compared with the only
+/// encoding there is, not parsed.
+fn is_pkcs1(encoded: &[u8], algorithm: HashAlgorithm, digest: &Output) -> bool {
+    let digest = digest.as_ref();
+    // `DigestInfo` up to the digest (§9.2, note 1). The three algorithms differ in the last arc
+    // of the identifier, and in lengths.
+    let arc = match algorithm {
+        HashAlgorithm::SHA256 => 1,
+        HashAlgorithm::SHA384 => 2,
+        HashAlgorithm::SHA512 => 3,
+        _ => return false,
+    };
+    let len = digest.len() as u8;
+    let info =
+        [0x30, 17 + len, 0x30, 13, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, arc, 5, 0, 4, len];
+
+    let Some(rest) = encoded.strip_suffix(digest) else {
+        return false;
+    };
+    let Some([0, 1, padding @ .., 0]) = rest.strip_suffix(&info) else {
+        return false;
+    };
+    // The smallest key leaves room for far more than the eight octets that have to be.
+    padding.iter().all(|&octet| octet == 0xff)
+}
+
+/// `EMSA-PSS-VERIFY` (RFC 8017 §9.1.2) with MGF1 over the same hash and a salt as long as its
+/// digest, as TLS and certificates use it (RFC 8446 §4.2.3).
+fn is_pss(encoded: &mut [u8], bits: usize, hash: &dyn Hash, digest: &Output) -> bool {
+    let len = hash.output_len();
+    // One octet shorter than the modulus if that has one bit in its first octet.
+    let unused_octets = encoded.len() - bits.div_ceil(8);
+    let (unused, encoded) = encoded.split_at_mut(unused_octets);
+    let unused_bits = encoded.len() * 8 - bits;
+
+    let Some((&mut 0xbc, rest)) = encoded.split_last_mut() else {
+        return false;
+    };
+    let (block, salted) = rest.split_at_mut(rest.len() - len);
+    let first_mask = 0xff_u8 >> unused_bits;
+    if unused.iter().any(|&octet| octet != 0) || block[0] & !first_mask != 0 {
+        return false;
+    }
+    unmask(block, salted, hash);
+    block[0] &= first_mask;
+
+    let (padding, salt) = block.split_at(block.len() - len);
+    let [zeros @ .., 1] = padding else {
+        return false;
+    };
+    let mut message = [0; 8 + 2 * Output::MAX_LEN];
+    message[8..8 + len].copy_from_slice(digest.as_ref());
+    message[8 + len..8 + 2 * len].copy_from_slice(salt);
+    zeros.iter().all(|&octet| octet == 0) && hash.hash(&message[..8 + 2 * len]).as_ref() == &*salted
+}
+
+/// Takes the mask away that MGF1 makes of the seed (RFC 8017 Appendix B.2.1).
+fn unmask(block: &mut [u8], seed: &[u8], hash: &dyn Hash) {
+    let mut input = [0; Output::MAX_LEN + 4];
+    let input = &mut input[..seed.len() + 4];
+    input[..seed.len()].copy_from_slice(seed);
+    for (counter, part) in (0_u32..).zip(block.chunks_mut(seed.len())) {
+        input[seed.len()..].copy_from_slice(&counter.to_be_bytes());
+        for (octet, mask) in part.iter_mut().zip(hash.hash(input).as_ref()) {
+            *octet ^= mask;
+        }
+    }
+}
