@@ -104,11 +104,11 @@ mod ecdh {
     use core::marker::PhantomData;
 
     use elliptic_curve::ecdh::diffie_hellman;
-    use elliptic_curve::zeroize::Zeroizing;
-    use elliptic_curve::{CurveArithmetic, FieldBytes, SecretKey};
+    use elliptic_curve::{CurveArithmetic, FieldBytes, NonZeroScalar, PublicKey};
     use rustls::crypto::{ActiveKeyExchange, GetRandomFailed, SharedSecret, SupportedKxGroup};
     use rustls::ffdhe_groups::FfdheGroup;
     use rustls::{Error, NamedGroup, PeerMisbehaved};
+    use zeroize::Zeroizing;
 
     use crate::{Entropy, curve};
 
@@ -142,7 +142,7 @@ mod ecdh {
     impl<C: Named, E: Entropy> SupportedKxGroup for Group<C, E> {
         fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
             let secret = generate::<C, E>()?;
-            let public = curve::encode::<C>(secret.public_key().as_affine());
+            let public = curve::encode::<C>(PublicKey::from_secret_scalar(&secret).as_affine());
             Ok(Box::new(Active { secret, public }))
         }
 
@@ -157,26 +157,30 @@ mod ecdh {
 
     /// Random octets are a key unless they are zero or not below the order of the curve, which
     /// happens once in 2³² times: more than a few times in a row, the generator is broken.
-    fn generate<C: Named, E: Entropy>() -> Result<SecretKey<C>, GetRandomFailed> {
+    fn generate<C: Named, E: Entropy>() -> Result<Secret<C>, GetRandomFailed> {
         let mut octets = Zeroizing::new(FieldBytes::<C>::default());
         for _ in 0..4 {
             E::fill(&mut octets)?;
-            if let Ok(secret) = SecretKey::from_bytes(&octets) {
-                return Ok(secret);
+            let secret = NonZeroScalar::from_repr(FieldBytes::<C>::clone(&octets));
+            if let Some(secret) = secret.into_option() {
+                return Ok(Zeroizing::new(secret));
             }
         }
         Err(GetRandomFailed)
     }
 
+    type Secret<C> = Zeroizing<NonZeroScalar<C>>;
+
     struct Active<C: Named> {
-        secret: SecretKey<C>,
+        secret: Secret<C>,
         public: Vec<u8>,
     }
 
     impl<C: Named> ActiveKeyExchange for Active<C> {
         fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
             let peer = curve::decode::<C>(peer).ok_or(PeerMisbehaved::InvalidKeyShare)?;
-            let shared = diffie_hellman(self.secret.to_nonzero_scalar(), peer.as_affine());
+            let secret: &NonZeroScalar<C> = &self.secret;
+            let shared = diffie_hellman(secret, peer.as_affine());
             Ok(SharedSecret::from(&shared.raw_secret_bytes()[..]))
         }
 
@@ -190,6 +194,70 @@ mod ecdh {
 
         fn group(&self) -> NamedGroup {
             C::NAME
+        }
+    }
+}
+
+#[cfg(all(test, feature = "default"))]
+mod tests {
+    use rustls::crypto::GetRandomFailed;
+    use rustls::{Error, NamedGroup};
+
+    use super::*;
+
+    /// A generator whose octets are all this one.
+    struct Stuck<const OCTET: u8>;
+
+    impl<const OCTET: u8> Entropy for Stuck<OCTET> {
+        fn fill(buffer: &mut [u8]) -> Result<(), GetRandomFailed> {
+            buffer.fill(OCTET);
+            Ok(())
+        }
+    }
+
+    struct Failing;
+
+    impl Entropy for Failing {
+        fn fill(_: &mut [u8]) -> Result<(), GetRandomFailed> {
+            Err(GetRandomFailed)
+        }
+    }
+
+    fn started<E: Entropy>() -> Vec<(NamedGroup, bool)> {
+        let start = |group: &dyn SupportedKxGroup| match group.start() {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error, Error::FailedToGetRandomBytes);
+                false
+            }
+        };
+        supported::<E>().into_iter().map(|group| (group.name(), start(group))).collect()
+    }
+
+    #[test]
+    fn no_key_without_randomness() {
+        use NamedGroup::{X25519, secp256r1, secp384r1};
+        assert_eq!(started::<Failing>(), [(X25519, false), (secp256r1, false), (secp384r1, false)]);
+        // Zero, and above the order of the curve. Each string of octets is a key of X25519.
+        assert_eq!(started::<Stuck<0>>(), [(X25519, true), (secp256r1, false), (secp384r1, false)]);
+        assert_eq!(
+            started::<Stuck<0xff>>(),
+            [(X25519, true), (secp256r1, false), (secp384r1, false)]
+        );
+        assert_eq!(started::<Stuck<1>>(), [(X25519, true), (secp256r1, true), (secp384r1, true)]);
+    }
+
+    #[test]
+    fn shares_of_another_length_are_refused() {
+        for group in supported::<Stuck<1>>() {
+            let share: Vec<u8> = group.start().unwrap().pub_key().into();
+            let one_more = [&share[..], &[0]].concat();
+            let complete = |peer: &[u8]| group.start().unwrap().complete(peer).map(drop);
+            assert_eq!(complete(&share), Ok(()), "{group:?}");
+            for peer in [&[][..], &[0], &share[..1], &share[..share.len() - 1], &one_more] {
+                let refused = Error::from(rustls::PeerMisbehaved::InvalidKeyShare);
+                assert_eq!(complete(peer), Err(refused), "{group:?} {peer:?}");
+            }
         }
     }
 }

@@ -194,3 +194,128 @@ mod tls12 {
         Ok(message.into_plain_message_range(explicit..explicit + len))
     }
 }
+
+#[cfg(all(test, feature = "default"))]
+mod tests {
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    use ::aead::KeyInit;
+    use aes_gcm::{Aes128Gcm, Aes256Gcm};
+    use chacha20poly1305::ChaCha20Poly1305;
+    use rustls::crypto::cipher::OutboundChunks;
+
+    use super::*;
+
+    const SEQ: u64 = 0x0123_4567_89ab_cdef;
+    const TEXT: &[u8] = b"MAIL FROM:<ada@host.test>\r\n";
+
+    /// The direction out and the direction in.
+    type Ends = (Box<dyn MessageEncrypter>, Box<dyn MessageDecrypter>);
+
+    fn cipher<C: KeyInit>() -> C {
+        C::new_from_slice(&[7; 32][..C::key_size()]).unwrap()
+    }
+
+    fn tls13() -> [Ends; 3] {
+        fn ends<C: Sealing + KeyInit + 'static>() -> Ends {
+            let end = || Box::new(Tls13 { cipher: cipher::<C>(), iv: Iv::from([9; NONCE_LEN]) });
+            (end(), end())
+        }
+        [ends::<Aes128Gcm>(), ends::<Aes256Gcm>(), ends::<ChaCha20Poly1305>()]
+    }
+
+    fn tls12() -> [Ends; 3] {
+        fn ends<C: Sealing + KeyInit + 'static>(explicit: usize) -> Ends {
+            let iv = || Iv::from([9; NONCE_LEN]);
+            let end = || Box::new(Tls12 { cipher: cipher::<C>(), iv: iv(), explicit });
+            (end(), end())
+        }
+        [ends::<Aes128Gcm>(8), ends::<Aes256Gcm>(8), ends::<ChaCha20Poly1305>(0)]
+    }
+
+    fn seal(sealing: &mut dyn MessageEncrypter, text: &[u8], seq: u64) -> Vec<u8> {
+        let version = ProtocolVersion::TLSv1_2;
+        let (first, last) = text.split_at(text.len() / 3);
+        let chunks = [first, last];
+        let payload = OutboundChunks::new(&chunks);
+        let typ = ContentType::ApplicationData;
+        let sealed = sealing.encrypt(OutboundPlainMessage { typ, version, payload }, seq).unwrap();
+        assert_eq!(sealed.payload.as_ref().len(), sealing.encrypted_payload_len(text.len()));
+        assert_eq!((sealed.typ, sealed.version), (ContentType::ApplicationData, version));
+        sealed.payload.as_ref().into()
+    }
+
+    fn open(opening: &mut dyn MessageDecrypter, sealed: &[u8], seq: u64) -> Result<Vec<u8>, Error> {
+        typed(opening, ContentType::ApplicationData, ProtocolVersion::TLSv1_2, sealed, seq)
+    }
+
+    fn typed(
+        opening: &mut dyn MessageDecrypter,
+        typ: ContentType,
+        version: ProtocolVersion,
+        sealed: &[u8],
+        seq: u64,
+    ) -> Result<Vec<u8>, Error> {
+        let mut octets = Vec::from(sealed);
+        let opened = opening.decrypt(InboundOpaqueMessage::new(typ, version, &mut octets), seq)?;
+        assert_eq!(opened.typ, typ);
+        Ok(opened.payload.into())
+    }
+
+    #[test]
+    fn what_is_sealed_opens_and_nothing_else() {
+        for (mut sealing, mut opening) in tls13().into_iter().chain(tls12()) {
+            let (sealing, opening) = (&mut *sealing, &mut *opening);
+            for text in [TEXT, &[], &[0; 1 << 14]] {
+                let sealed = seal(sealing, text, SEQ);
+                assert_eq!(open(opening, &sealed, SEQ).as_deref(), Ok(text));
+            }
+            let sealed = seal(sealing, TEXT, SEQ);
+            assert_ne!(sealed, seal(sealing, TEXT, SEQ + 1));
+            let refused = Err(Error::DecryptError);
+            for octet in 0..sealed.len() {
+                let mut other = sealed.clone();
+                other[octet] ^= 1;
+                assert_eq!(open(opening, &other, SEQ), refused, "{octet}");
+                assert_eq!(open(opening, &sealed[..octet], SEQ), refused, "{octet}");
+            }
+            assert_eq!(open(opening, &[&sealed[..], &[0]].concat(), SEQ), refused);
+            assert_eq!(open(opening, &sealed, SEQ - 1), refused);
+        }
+    }
+
+    /// Nobody repeats a nonce: its explicit part is the counter (RFC 5288 §3).
+    #[test]
+    fn the_explicit_part_of_a_nonce_counts() {
+        for (mut sealing, _) in tls12().into_iter().take(2) {
+            for seq in [0, 1, 2, SEQ, u64::MAX] {
+                let sealed = seal(&mut *sealing, TEXT, seq);
+                assert_eq!(sealed[..8], (u64::from_be_bytes([9; 8]) ^ seq).to_be_bytes());
+            }
+        }
+    }
+
+    /// In TLS 1.2 the header is authentic as it is, in TLS 1.3 there is only one (RFC 8446 §5.2).
+    #[test]
+    fn a_record_is_of_one_type_and_version() {
+        for (mut sealing, mut opening) in tls12() {
+            let sealed = seal(&mut *sealing, TEXT, SEQ);
+            let mut as_what = |typ, version| {
+                typed(&mut *opening, typ, version, &sealed, SEQ).as_deref() == Ok(TEXT)
+            };
+            assert!(as_what(ContentType::ApplicationData, ProtocolVersion::TLSv1_2));
+            assert!(!as_what(ContentType::Handshake, ProtocolVersion::TLSv1_2));
+            assert!(!as_what(ContentType::ApplicationData, ProtocolVersion::TLSv1_1));
+        }
+    }
+
+    /// RFC 8446 §5.4, RFC 5246 §6.2.1.
+    #[test]
+    fn longer_texts_than_a_record_may_have_are_refused() {
+        for (mut sealing, mut opening) in tls13().into_iter().chain(tls12()) {
+            let sealed = seal(&mut *sealing, &[1; (1 << 14) + 1], SEQ);
+            assert_eq!(open(&mut *opening, &sealed, SEQ), Err(Error::PeerSentOversizedRecord));
+        }
+    }
+}

@@ -213,3 +213,151 @@ fn unmask(block: &mut [u8], seed: &[u8], hash: &dyn Hash) {
         }
     }
 }
+
+#[cfg(all(test, feature = "default"))]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+        let len = value.len();
+        let header = match len {
+            0..0x80 => vec![tag, len as u8],
+            _ => vec![tag, 0x82, (len >> 8) as u8, len as u8],
+        };
+        [&header[..], value].concat()
+    }
+
+    fn key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+        tlv(0x30, &[tlv(2, modulus), tlv(2, exponent)].concat())
+    }
+
+    /// A modulus of this many bits, as an INTEGER; all of its bits are set.
+    fn modulus(bits: usize) -> Vec<u8> {
+        let first = [0, 0x01, 0x03, 0x07, 0x0f, 0x1f, 0x3f, 0x7f][bits % 8];
+        let mut octets = vec![first];
+        octets.resize(1 + bits / 8, 0xff);
+        octets[usize::from(first == 0)..].iter().for_each(|&octet| assert_ne!(octet, 0));
+        octets
+    }
+
+    const F4: &[u8] = &[1, 0, 1];
+
+    fn taken(der: &[u8]) -> bool {
+        PublicKey::decode(der).is_some()
+    }
+
+    #[test]
+    fn sizes_of_the_modulus() {
+        for (bits, expected) in [
+            (1024, false),
+            (2040, false),
+            (2047, false),
+            (2048, true),
+            (2049, true),
+            (3072, true),
+            (4095, true),
+            (4096, true),
+            (4097, false),
+            (4104, false),
+            (8192, false),
+        ] {
+            let der = key(&modulus(bits), F4);
+            assert_eq!(taken(&der), expected, "{bits}");
+            if expected {
+                assert_eq!(PublicKey::decode(&der).unwrap().bits, bits);
+            }
+        }
+    }
+
+    #[test]
+    fn public_exponents() {
+        for (exponent, expected) in [
+            (&[][..], false),
+            (&[0], false),
+            (&[1], false),
+            (&[2], false),
+            (&[3], true),
+            (&[4], false),
+            (&[17], true),
+            (F4, true),
+            (&[1, 0, 0], false),
+            // The largest, and the next odd one.
+            (&[1, 0xff, 0xff, 0xff, 0xff], true),
+            (&[2, 0, 0, 0, 1], false),
+            (&[0x7f; 9], false),
+            // Negative, and with a zero too many.
+            (&[0xff], false),
+            (&[0x80, 0, 1], false),
+            (&[0, 1, 0, 1], false),
+        ] {
+            assert_eq!(taken(&key(&modulus(2048), exponent)), expected, "{exponent:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_der() {
+        let (modulus, exponent) = (tlv(2, &modulus(2048)), tlv(2, F4));
+        let good = tlv(0x30, &[&modulus[..], &exponent].concat());
+        assert!(taken(&good));
+        // Something behind it, inside it, or missing.
+        assert!(!taken(&[&good[..], &[0]].concat()));
+        assert!(!taken(&tlv(0x30, &[&modulus[..], &exponent, &exponent].concat())));
+        assert!(!taken(&tlv(0x30, &modulus)));
+        (0..good.len()).for_each(|len| assert!(!taken(&good[..len]), "{len}"));
+        // Another tag, a longer length than needed, an indefinite one.
+        assert!(!taken(&tlv(0x31, &[&modulus[..], &exponent].concat())));
+        assert!(!taken(&tlv(0x30, &[&modulus[..], &[2, 0x81, 3], F4].concat())));
+        assert!(!taken(&[&[0x30, 0x80][..], &modulus, &exponent, &[0, 0]].concat()));
+        // A negative modulus, one with a zero too many.
+        let digits = &modulus[5..];
+        assert!(!taken(&tlv(0x30, &[&tlv(2, digits)[..], &exponent].concat())));
+        let longer = [&[0, 0], digits].concat();
+        assert!(!taken(&tlv(0x30, &[&tlv(2, &longer)[..], &exponent].concat())));
+    }
+
+    /// With one for a signature `RSAVP1` gives one; a number that is not below the modulus, of
+    /// another length, or an even modulus, gives none.
+    #[test]
+    fn signatures_are_numbers_below_the_modulus() {
+        let with = |modulus: &[u8], signature: &[u8]| {
+            PublicKey { modulus, bits: 2048, exponent: 65537 }.apply(signature)
+        };
+        let modulus = [0xff; 256];
+        let mut one = [0; 256];
+        one[255] = 1;
+        assert_eq!(with(&modulus, &one).as_deref(), Some(&one[..]));
+        // Minus one to an odd power is minus one.
+        let mut minus_one = modulus;
+        minus_one[255] = 0xfe;
+        assert_eq!(with(&modulus, &minus_one).as_deref(), Some(&minus_one[..]));
+        assert_eq!(with(&modulus, &modulus), None);
+        assert_eq!(with(&minus_one, &one), None);
+        assert_eq!(with(&modulus, &one[1..]), None);
+        assert_eq!(with(&modulus, &[&[0], &one[..]].concat()), None);
+    }
+
+    #[test]
+    fn pkcs1_has_one_encoding() {
+        let digest = hash::SHA256.hash(b"message");
+        let info = [
+            &[0x30, 0x31, 0x30, 13, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 32],
+            digest.as_ref(),
+        ]
+        .concat();
+        let good = [&[0, 1][..], &[0xff; 202], &[0], &info].concat();
+        assert_eq!(good.len(), 256);
+        let valid = |encoded: &[u8]| is_pkcs1(encoded, HashAlgorithm::SHA256, &digest);
+        assert!(valid(&good));
+        for octet in 0..good.len() {
+            let mut other = good.clone();
+            other[octet] ^= 1;
+            assert!(!valid(&other), "{octet}");
+        }
+        // What Bleichenbacher forged in 2006: the digest is not at the end.
+        assert!(!valid(&[&[0, 1, 0xff, 0xff, 0][..], &info, &[0; 200]].concat()));
+        assert!(!is_pkcs1(&good, HashAlgorithm::SHA384, &digest));
+    }
+}

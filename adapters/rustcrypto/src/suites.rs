@@ -38,8 +38,8 @@ mod tls13 {
 
     use crate::{aead, hash};
 
-    /// Records of full length that may be under one key of AES-GCM for an attacker's advantage
-    /// to stay below 2⁻⁶⁰ (draft-irtf-cfrg-aead-limits §5.1.1).
+    /// Records of full length that may be under one key of AES-GCM; then rustls takes new keys, or
+    /// in TLS 1.2 ends the connection. Below the 2^24.5 of RFC 8446 §5.5.
     #[cfg(any(feature = "aes128-gcm", feature = "aes256-gcm"))]
     pub(super) const GCM_RECORDS: u64 = 1 << 24;
 
