@@ -56,10 +56,10 @@
 //! Keys and shared secrets are overwritten when dropped. AES, GHASH, ChaCha20, Poly1305, X25519 and
 //! the arithmetic on P-256 and P-384 with secrets take the same steps whatever the secret is, as
 //! their crates document; no table is indexed by a secret. That counts on a processor whose
-//! multiplication takes the same time for all numbers: Cortex-M4, M7 and M33 have one, the long
-//! multiplication of Cortex-M3 has not. ECDSA signs with the nonces of RFC 6979, which need no
-//! randomness. There is no RSA with private keys here, neither signing nor decryption:
-//! verification touches public numbers only.
+//! multiplication takes the same time for all numbers, as Cortex-M4's does and the long one of
+//! Cortex-M3 does not. ECDSA signs with the nonces of RFC 6979, which need no randomness. There is
+//! no RSA with private keys here, neither signing nor decryption: verification touches public
+//! numbers only.
 
 #![no_std]
 
