@@ -82,6 +82,8 @@ mod curve;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "few features use all of it"))]
 mod hash;
 mod kx;
+#[cfg(feature = "rsa")]
+mod power;
 #[cfg(any(feature = "aes128-gcm", feature = "aes256-gcm", feature = "chacha20-poly1305"))]
 mod record;
 #[cfg(feature = "rsa")]

@@ -1,11 +1,9 @@
 //! Verification of RSA signatures (RFC 8017): RSASSA-PKCS1-v1_5 and RSASSA-PSS, with public keys
 //! only, so that nothing here is secret and nothing has to take constant time.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
-use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, Odd};
 use der::asn1::UintRef;
 use der::{Decode, Reader, SliceReader};
 use rustls::crypto::hash::{Hash, HashAlgorithm, Output};
@@ -14,6 +12,7 @@ use rustls::pki_types::{
 };
 
 use crate::hash;
+use crate::power::Modulus;
 
 /// The sizes of a modulus, in bits: below, keys can be factored; above, they cost more time and
 /// memory than a stranger's certificate may.
@@ -115,25 +114,13 @@ impl<'a> PublicKey<'a> {
 
     /// `RSAVP1` (RFC 8017 §5.2.2): what was signed, as long as the modulus. None for a signature
     /// that is not as long, or not below the modulus.
-    fn apply(&self, signature: &[u8]) -> Option<Box<[u8]>> {
+    fn apply(&self, signature: &[u8]) -> Option<Vec<u8>> {
         if signature.len() != self.modulus.len() || signature >= self.modulus {
             return None;
         }
-        let modulus = BoxedUint::from_be_slice_vartime(self.modulus);
-        let params = BoxedMontyParams::new_vartime(Odd::new(modulus).into_option()?);
-        let base = BoxedMontyForm::new(BoxedUint::from_be_slice_vartime(signature), &params);
-        // Exponents have few bits set: square and multiply takes fewer steps, and less memory,
-        // than what is made for secret ones.
-        let mut power = base.clone();
-        for bit in (0..self.exponent.ilog2()).rev() {
-            power = power.square();
-            if self.exponent >> bit & 1 == 1 {
-                power = power.mul(&base);
-            }
-        }
-        let octets = power.retrieve().to_be_bytes();
-        // Whole limbs, so there may be zeros in front.
-        Some(octets[octets.len() - self.modulus.len()..].into())
+        let mut octets = signature.to_vec();
+        Modulus::new(self.modulus)?.power(&mut octets, self.exponent);
+        Some(octets)
     }
 }
 
