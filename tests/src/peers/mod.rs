@@ -40,6 +40,7 @@ mod postfix;
 mod postgresql;
 mod program;
 mod prosody;
+mod s_server;
 mod slapd;
 mod vsftpd;
 
@@ -57,6 +58,7 @@ pub use postfix::Postfix;
 pub use postgresql::PostgreSql;
 pub use program::{OpenSsl, Program, Ran, Swaks, curl, gnutls_cli, native_password, python};
 pub use prosody::Prosody;
+pub use s_server::SServer;
 pub use slapd::Slapd;
 pub use vsftpd::Vsftpd;
 
