@@ -4,10 +4,12 @@ use core::future::{Future, pending, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 
-use embedded_io_async::{Read, Write};
-use starttls::negotiate::Negotiate;
+use embedded_io_async::{BufRead, Error as _, Read, Write};
+use starttls::negotiate::{ForeignTls, Negotiate};
+use starttls::submission::{Event, Submission};
 
 use crate::Error;
+use crate::inside::Inside;
 use crate::negotiation::{Negotiated, Negotiating};
 use crate::step::{Job, Patience, Step};
 
@@ -88,6 +90,32 @@ pub async fn negotiate_async_by<'b, T: Read + Write, M: Negotiate>(
     match before(timer, drive(&mut transport, &mut job)).await {
         Some(()) => job.finish(transport),
         None => Err(Error::TimedOut),
+    }
+}
+
+/// [`submit_inside`](crate::submit_inside), asynchronously. Dropping the future may lose octets of
+/// the stream, which is of no use then.
+///
+/// # Errors
+/// As [`submit_inside`](crate::submit_inside).
+pub async fn submit_inside_async<S: Read + Write>(
+    stream: &mut S,
+    tls: &ForeignTls,
+    submission: &mut Submission<'_>,
+    mut message: impl BufRead,
+    receive: &mut [u8],
+    send: &mut [u8],
+    tell: impl FnMut(Event<'_>),
+) -> Result<(), Error<S::Error>> {
+    let mut job = Inside::new(tls, submission, receive, send, tell);
+    loop {
+        drive(stream, &mut job).await;
+        if !job.wants_message() {
+            return job.finish();
+        }
+        let piece = message.fill_buf().await;
+        let taken = job.message(piece.map_err(|error| error.kind()));
+        message.consume(taken);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Over transports that block.
 
-use embedded_io::{Read, Write};
-use starttls::negotiate::Negotiate;
+use embedded_io::{BufRead, Error as _, Read, Write};
+use starttls::negotiate::{ForeignTls, Negotiate};
+use starttls::submission::{Event, Submission};
 
 use crate::Error;
 use crate::deadline::{Deadline, Forever};
+use crate::inside::Inside;
 use crate::negotiation::{Negotiated, Negotiating};
 use crate::step::{Job, Step};
 
@@ -93,6 +95,39 @@ pub fn negotiate_by<'b, T: Read + Write, M: Negotiate>(
     let mut job = Negotiating::new(machine, receive, send);
     drive(&mut transport, &mut job, &mut deadline);
     job.finish(transport)
+}
+
+/// Delivers what `submission` was told through a `stream` that another TLS library encrypts, behind
+/// [`negotiate`] and a handshake in which the server was verified; `tls` came with the former.
+/// `message` is read as the server takes it, and never held as a whole: `&[u8]` is one, and
+/// [`Composed`](crate::Composed) another.
+///
+/// `tell` hears what becomes of the mail, such as [`Delivered`](Event::Delivered): nothing but that is
+/// success. `receive` may be of any size, `send` holds 64 octets at least, and is written to the
+/// stream when it is full. There is no deadline here: the transport below gives up by itself.
+///
+/// # Errors
+/// [`Error::Session`] if the server misbehaves or leaves too early, [`Error::Transport`] if the stream
+/// fails, [`Error::Message`] if `message` does. Behind any of them
+/// [`in_doubt`](Submission::in_doubt) says whether the mail may have been delivered.
+pub fn submit_inside<S: Read + Write>(
+    stream: &mut S,
+    tls: &ForeignTls,
+    submission: &mut Submission<'_>,
+    mut message: impl BufRead,
+    receive: &mut [u8],
+    send: &mut [u8],
+    tell: impl FnMut(Event<'_>),
+) -> Result<(), Error<S::Error>> {
+    let mut job = Inside::new(tls, submission, receive, send, tell);
+    loop {
+        drive(stream, &mut job, &mut Forever);
+        if !job.wants_message() {
+            return job.finish();
+        }
+        let taken = job.message(message.fill_buf().map_err(|error| error.kind()));
+        message.consume(taken);
+    }
 }
 
 #[cfg(feature = "rustls")]

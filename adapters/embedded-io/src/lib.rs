@@ -9,6 +9,7 @@
 //! | [`submit`], [`submit_by`] | [`submit_async`], [`submit_async_by`] | what became of a mail |
 //! | [`Composed`] | [`Composed`] | the mail for it, written as it is sent |
 //! | [`negotiate`], [`negotiate_by`] | [`negotiate_async`], [`negotiate_async_by`] | the transport, for another TLS library |
+//! | [`submit_inside`] | [`submit_inside_async`] | a mail through that one |
 //!
 //! The transport is anything that is `Read + Write`, by value or as a `&mut` that is had back
 //! afterwards; the stream is `Read + Write` again.
@@ -142,7 +143,7 @@
 //! left are [`negotiate`] and its kin: they go up to the hand-over, and give the transport to the
 //! TLS library of your choice, embedded-tls for example, and a
 //! [`ForeignTls`](starttls::negotiate::ForeignTls), with which the machines behind the hand-over
-//! ([`Submission`](starttls::submission::Submission)) are told what it decrypted.
+//! are told what it decrypted. [`submit_inside`] does so for a mail.
 //!
 //! # Features
 //!
@@ -165,6 +166,7 @@ mod channel;
 mod compose;
 mod deadline;
 mod error;
+mod inside;
 mod negotiation;
 mod resumed;
 mod step;
@@ -173,8 +175,8 @@ mod stream;
 #[cfg(feature = "rustls")]
 mod submit;
 
-pub use asynchronous::{negotiate_async, negotiate_async_by};
-pub use blocking::{negotiate, negotiate_by};
+pub use asynchronous::{negotiate_async, negotiate_async_by, submit_inside_async};
+pub use blocking::{negotiate, negotiate_by, submit_inside};
 pub use compose::Composed;
 pub use deadline::{Deadline, Until, UntilRead};
 pub use error::{Error, Failure};
