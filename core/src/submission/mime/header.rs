@@ -59,8 +59,9 @@ fn is_ours(name: &str) -> bool {
 
 /// `atext` (RFC 5322 §3.2.3) with dots.
 fn is_dotted(text: &str) -> bool {
-    let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
-    !text.is_empty() && text.chars().all(atext)
+    let atext =
+        |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&octet);
+    !text.is_empty() && text.bytes().all(atext)
 }
 
 fn is_id(id: &str) -> bool {
@@ -71,8 +72,8 @@ fn is_id(id: &str) -> bool {
 /// What an envelope takes, but with a domain, and with nothing that begins something else here.
 fn is_address(address: &str) -> bool {
     envelope::address(address)
-        && address.contains('@')
-        && !address.contains(['"', '\\', '(', ')', ',', ';'])
+        && address.bytes().any(|octet| octet == b'@')
+        && !address.bytes().any(|octet| b"\"\\(),;".contains(&octet))
 }
 
 fn is_media_type(text: &str) -> bool {
@@ -122,7 +123,11 @@ fn mailboxes(writer: &mut Writer<'_, '_>, name: &[u8], mailboxes: &[Mailbox<'_>]
 
 /// Text (RFC 5322 §2.2.1), with encoded words (RFC 2047) where it could not be read back otherwise.
 fn unstructured(writer: &mut Writer<'_, '_>, name: &[u8], text: &str) {
-    let word = |word: &str| !word.is_empty() && word.len() <= QUOTED && !word.contains("=?");
+    let word = |word: &str| {
+        !word.is_empty()
+            && word.len() <= QUOTED
+            && !word.as_bytes().windows(2).any(|pair| pair == b"=?")
+    };
     let mut field = Field::new(writer, name);
     if is_printable(text) && (text.is_empty() || text.split(' ').all(word)) {
         for word in text.split(' ').filter(|word| !word.is_empty()) {
