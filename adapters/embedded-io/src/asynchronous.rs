@@ -127,6 +127,7 @@ pub use secured::{
 
 #[cfg(feature = "rustls")]
 mod secured {
+    use alloc::boxed::Box;
     use core::future::{Future, pending};
     use core::pin::pin;
 
@@ -280,6 +281,7 @@ mod secured {
     /// # Errors
     /// As [`submit`](crate::submit).
     pub async fn submit_async<
+        'a,
         T: Read + Write,
         N: Negotiate<Side = Client>,
         I: Storage,
@@ -290,7 +292,7 @@ mod secured {
         tls: &ClientTls,
         name: &str,
         buffers: Buffers<I, O>,
-        submission: Submission<'_>,
+        submission: impl Into<Box<Submission<'a>>>,
         message: impl BufRead,
     ) -> Result<Report, Broken<T::Error>> {
         let timer = pending();
@@ -304,6 +306,7 @@ mod secured {
     /// As [`submit`](crate::submit).
     #[expect(clippy::too_many_arguments, reason = "those of submit_async, and the timer")]
     pub async fn submit_async_by<
+        'a,
         T: Read + Write,
         N: Negotiate<Side = Client>,
         I: Storage,
@@ -314,11 +317,11 @@ mod secured {
         tls: &ClientTls,
         name: &str,
         buffers: Buffers<I, O>,
-        submission: Submission<'_>,
+        submission: impl Into<Box<Submission<'a>>>,
         mut message: impl BufRead,
         timer: impl Future<Output = ()>,
     ) -> Result<Report, Broken<T::Error>> {
-        let mut job = Submitting::begin(machine, tls, name, buffers, submission)?;
+        let mut job = Submitting::begin(machine, tls, name, buffers, submission.into())?;
         let pump = async {
             loop {
                 drive(&mut transport, &mut job).await;

@@ -138,6 +138,8 @@ pub use secured::{
 
 #[cfg(feature = "rustls")]
 mod secured {
+    use alloc::boxed::Box;
+
     use embedded_io::{BufRead, Error as _, Read, ReadReady, Write, WriteReady};
     use starttls::negotiate::{AllowPlaintext, Client, Negotiate, Server};
     use starttls::storage::Storage;
@@ -267,19 +269,20 @@ mod secured {
     /// what to send ([`Submission::mail`], with QUIT behind it); `message` is read as the server
     /// takes it, and never held as a whole: `&[u8]` is one. A caller that knows the size of the
     /// message, or holds all of it, tells the submission before
-    /// ([`Submission::declare`](starttls::submission::Submission::declare)).
+    /// ([`Submission::declare`](starttls::submission::Submission::declare)). On a small stack give
+    /// `submission` in a box, where it ends up.
     ///
     /// A server's refusals are no error: they are in the [`Report`].
     ///
     /// # Errors
     /// [`Broken`] if the connection, the session or the reading of `message` failed.
-    pub fn submit<T: Read + Write, N: Negotiate<Side = Client>, I: Storage, O: Storage>(
+    pub fn submit<'a, T: Read + Write, N: Negotiate<Side = Client>, I: Storage, O: Storage>(
         transport: T,
         machine: N,
         tls: &ClientTls,
         name: &str,
         buffers: Buffers<I, O>,
-        submission: Submission<'_>,
+        submission: impl Into<Box<Submission<'a>>>,
         message: impl BufRead,
     ) -> Result<Report, Broken<T::Error>> {
         submit_by(transport, machine, tls, name, buffers, submission, message, Forever)
@@ -291,17 +294,17 @@ mod secured {
     /// # Errors
     /// As [`submit`].
     #[expect(clippy::too_many_arguments, reason = "those of submit, and the deadline")]
-    pub fn submit_by<T: Read + Write, N: Negotiate<Side = Client>, I: Storage, O: Storage>(
+    pub fn submit_by<'a, T: Read + Write, N: Negotiate<Side = Client>, I: Storage, O: Storage>(
         mut transport: T,
         machine: N,
         tls: &ClientTls,
         name: &str,
         buffers: Buffers<I, O>,
-        submission: Submission<'_>,
+        submission: impl Into<Box<Submission<'a>>>,
         mut message: impl BufRead,
         mut deadline: impl Deadline<T>,
     ) -> Result<Report, Broken<T::Error>> {
-        let mut job = Submitting::begin(machine, tls, name, buffers, submission)?;
+        let mut job = Submitting::begin(machine, tls, name, buffers, submission.into())?;
         loop {
             drive(&mut transport, &mut job, &mut deadline);
             if !job.wants_message() {

@@ -1,5 +1,7 @@
 //! A channel that is being opened, and what it ends in.
 
+use alloc::boxed::Box;
+
 use starttls::error::Error as Cause;
 use starttls::negotiate::{AllowPlaintext, Client, Negotiate, Server};
 use starttls::session::{PlaintextChannel, Session};
@@ -114,7 +116,7 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage, E> Submitting<'a, 
         tls: &ClientTls,
         name: &str,
         buffers: Buffers<I, O>,
-        submission: Submission<'a>,
+        submission: Box<Submission<'a>>,
     ) -> Result<Self, Broken<E>> {
         match Session::client(machine, tls, name, buffers.receive, buffers.send) {
             Ok(session) => Ok(Self::new(session, submission)),

@@ -1,5 +1,7 @@
 //! A mail, from the first octet of the connection to its fate: what is done, without the waiting.
 
+use alloc::boxed::Box;
+
 use embedded_io::ErrorKind;
 use starttls::negotiate::{Client, Negotiate};
 use starttls::session::Session;
@@ -28,7 +30,7 @@ where
     I: Storage,
     O: Storage,
 {
-    pub(crate) fn new(session: Session<N, I, O>, submission: Submission<'a>) -> Self {
+    pub(crate) fn new(session: Session<N, I, O>, submission: Box<Submission<'a>>) -> Self {
         Self {
             exchange: Exchange::new(session, submission),
             unflushed: false,

@@ -70,7 +70,7 @@ pub type Trace<'a> = Box<dyn FnMut(Spoken<'_>) + Send + 'a>;
 /// Credentials are sent only to a server that was verified ([`Security::Authenticated`]).
 pub struct Exchange<'a, N, I, O> {
     session: Session<N, I, O>,
-    submission: Submission<'a>,
+    submission: Box<Submission<'a>>,
     report: Report,
     stage: Stage,
     staged: Stretch,
@@ -85,8 +85,10 @@ pub struct Exchange<'a, N, I, O> {
 
 impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I, O> {
     /// Joins a session and a submission of a mail that [`Submission::mail`] was told to end with
-    /// QUIT; neither has begun.
-    pub fn new(session: Session<N, I, O>, submission: Submission<'a>) -> Self {
+    /// QUIT; neither has begun. The submission is kept in a box, for its size: on a small stack,
+    /// give it in one.
+    pub fn new(session: Session<N, I, O>, submission: impl Into<Box<Submission<'a>>>) -> Self {
+        let submission = submission.into();
         Self {
             session,
             report: Report::unsent(&submission),
