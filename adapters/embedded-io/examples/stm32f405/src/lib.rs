@@ -1,0 +1,33 @@
+//! A device that sends a mail: an STM32F405 with a modem at its UART.
+//!
+//! ```text
+//!  flash ── config ─┐                       ┌─ clock ── RTC
+//!                   ▼                       ▼
+//!  UART ── modem ── starttls-embedded-io ── TLS ── entropy ── RNG
+//!                   ▲                       ▲
+//!          mail ────┘                       └── heap, stack: stated sizes, guarded
+//! ```
+//!
+//! What can fail is a [`Failure`](failure::Failure), and the device tries again: see
+//! [`device`]. The binaries differ in how they wait: `blocking` in the calls of
+//! `starttls-embedded-io`, `asynchronous` on the executor of embassy.
+#![no_std]
+
+extern crate alloc;
+
+pub mod board;
+pub mod clock;
+pub mod config;
+pub mod device;
+pub mod entropy;
+pub mod failure;
+pub mod guard;
+pub mod heap;
+#[cfg(feature = "semihosting")]
+pub mod host;
+pub mod log;
+pub mod message;
+pub mod modem;
+mod registers;
+pub mod time;
+pub mod uart;

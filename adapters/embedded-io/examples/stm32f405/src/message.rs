@@ -1,0 +1,72 @@
+//! The message, composed as it is sent: a text, and what the device is provisioned to attach.
+
+use alloc::string::String;
+use core::convert::Infallible;
+
+use starttls::submission::mime::{Attachment, Date, Mailbox, Message};
+use starttls_embedded_io::Composed;
+use starttls_rustcrypto::Entropy;
+
+use crate::config::Config;
+use crate::entropy::Source;
+use crate::failure::Failure;
+
+/// Octets of the message that are held at a time: a line of base64.
+pub const HELD: usize = 78;
+
+/// Gives the octets of an attachment.
+pub type Attached<'a> = &'a mut dyn FnMut(usize, &mut [u8]) -> Result<usize, Infallible>;
+
+/// A message that is read.
+pub type Mail<'a> = Composed<'a, Attached<'a>, [u8; HELD]>;
+
+/// What a message holds beside what the device is provisioned with.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    date: Date,
+    id: String,
+    from: Mailbox<'a>,
+    to: [Mailbox<'a>; 1],
+}
+
+impl<'a> Facts<'a> {
+    /// Those of a message that is written now, which is `seconds` since 1970.
+    ///
+    /// # Errors
+    /// Without randomness there is no id.
+    pub fn new(config: &Config<'a>, seconds: u64) -> Result<Self, Failure> {
+        let mut unique = [0; 12];
+        Source::fill(&mut unique).map_err(|_| Failure::Randomness)?;
+        let mut id = String::with_capacity(2 * unique.len() + 1 + config.name.len());
+        for octet in unique {
+            for nibble in [octet >> 4, octet & 15] {
+                id.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+            }
+        }
+        id.push('@');
+        id.push_str(config.name);
+        let mailbox = |name, address| Mailbox { name, address };
+        Ok(Self {
+            date: Date::new(seconds, 0)?,
+            id,
+            from: mailbox("The device", config.from),
+            to: [mailbox("", config.to)],
+        })
+    }
+
+    /// The message.
+    pub fn message(&self, config: &Config<'a>) -> Message<'_> {
+        const ATTACHMENT: &[Attachment<'_>] =
+            &[Attachment { name: "readings.bin", media_type: "application/octet-stream" }];
+        Message {
+            date: self.date,
+            id: &self.id,
+            from: self.from,
+            to: &self.to,
+            subject: "Readings",
+            fields: &[("Auto-Submitted", "auto-generated")],
+            text: "Hello from a microcontroller.\n",
+            attachments: if config.attachment.is_empty() { &[] } else { ATTACHMENT },
+        }
+    }
+}
