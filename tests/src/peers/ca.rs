@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SignatureAlgorithm, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -13,7 +13,7 @@ use super::{open_directory, write};
 
 /// A certification authority made for one test, and what it certified.
 ///
-/// All keys are EC P-256. Everything is also in files, readable by every user.
+/// All keys are EC P-256, unless it is [`Ca::rsa`]. Everything is also in files, readable by every user.
 #[derive(Debug)]
 pub struct Ca {
     /// The authority's certificate, PEM.
@@ -28,6 +28,8 @@ pub struct Ca {
     pub wrong_name: Identity,
     /// As `server`, but by an authority nobody trusts.
     pub untrusted: Identity,
+    /// As `server`, but of over 4 KiB.
+    pub bulky: Identity,
     /// For a client, with the name alice@mail.test.
     pub client: Identity,
     dir: TempDir,
@@ -58,14 +60,30 @@ impl Ca {
     /// If they cannot be made or written.
     #[expect(clippy::new_without_default, reason = "writes files")]
     pub fn new() -> Self {
+        Self::of(&PKCS_ECDSA_P256_SHA256)
+    }
+
+    /// The same with RSA keys of 2048 bits.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    pub fn rsa() -> Self {
+        Self::of(&PKCS_RSA_SHA256)
+    }
+
+    fn of(keys: &'static SignatureAlgorithm) -> Self {
         let dir = open_directory();
-        let root = Authority::new("Test CA");
-        let stranger = Authority::new("Untrusted CA");
-        let server = |names| leaf(names, ExtendedKeyUsagePurpose::ServerAuth);
+        let root = Authority::new("Test CA", keys);
+        let stranger = Authority::new("Untrusted CA", keys);
+        let server = |names: &[&str]| leaf(names, ExtendedKeyUsagePurpose::ServerAuth);
 
         let mut expired = server(NAMES);
         expired.not_before = date_time_ymd(2020, 1, 1);
         expired.not_after = date_time_ymd(2020, 2, 1);
+        let names: Vec<String> = (0..200).map(|n| format!("server-{n}.mail.test")).collect();
+        let names: Vec<&str> = NAMES.iter().copied().chain(names.iter().map(|n| &**n)).collect();
+        let bulky = server(&names);
         let client = leaf(&["alice@mail.test"], ExtendedKeyUsagePurpose::ClientAuth);
 
         let root_pem = dir.path().join("root.pem");
@@ -78,6 +96,7 @@ impl Ca {
             expired: root.certify(&expired, at, "expired"),
             wrong_name: root.certify(&server(&["other.example"]), at, "wrong-name"),
             untrusted: stranger.certify(&server(NAMES), at, "untrusted"),
+            bulky: root.certify(&bulky, at, "bulky"),
             client: root.certify(&client, at, "client"),
             dir,
         }
@@ -90,20 +109,22 @@ impl Ca {
 }
 
 struct Authority {
+    keys: &'static SignatureAlgorithm,
     issuer: Issuer<'static, KeyPair>,
     pem: String,
     der: Vec<u8>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, keys: &'static SignatureAlgorithm) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("a key");
+        let key = KeyPair::generate_for(keys).expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         Self {
+            keys,
             pem: certificate.pem(),
             der: certificate.der().to_vec(),
             issuer: Issuer::new(params, key),
@@ -111,7 +132,7 @@ impl Authority {
     }
 
     fn certify(&self, params: &CertificateParams, dir: &Path, name: &str) -> Identity {
-        let key = KeyPair::generate().expect("a key");
+        let key = KeyPair::generate_for(self.keys).expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let chain = certificate.pem() + &self.pem;
 

@@ -25,6 +25,7 @@
 //! assert!(std::net::TcpStream::connect(("127.0.0.1", postfix.smtp)).is_ok());
 //! ```
 
+mod board;
 mod ca;
 mod channel;
 mod client;
@@ -34,6 +35,7 @@ mod inspircd;
 mod leash;
 mod mailbox;
 mod mariadb;
+mod modem;
 mod nnrpd;
 mod ports;
 mod postfix;
@@ -44,6 +46,7 @@ mod s_server;
 mod slapd;
 mod vsftpd;
 
+pub use board::{Board, Halted};
 pub use ca::{Ca, Identity};
 pub use channel::Channel;
 pub use client::{Adapter, Client, random};
@@ -52,6 +55,7 @@ pub use dovecot::Dovecot;
 pub use inspircd::InspIrcd;
 pub use mailbox::{Mailbox, sent_form, without_trace};
 pub use mariadb::MariaDb;
+pub use modem::{Call, Fault, Modem, Side};
 pub use nnrpd::Nnrpd;
 pub use ports::{free_port, wait_for_port};
 pub use postfix::Postfix;

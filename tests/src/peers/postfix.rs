@@ -36,6 +36,8 @@ pub struct Postfix {
     pub wrong_name: u16,
     /// As `smtp`, with [`Ca::untrusted`].
     pub untrusted: u16,
+    /// As `smtp`, with [`Ca::bulky`].
+    pub bulky: u16,
     /// Where mail for the domain out.test goes to: a server that the test brings, which has to
     /// offer STARTTLS with a certificate of the same authority for localhost.
     pub outbound: u16,
@@ -81,7 +83,7 @@ impl Postfix {
         write(&at("deliver"), DELIVER);
 
         let smtp = dovecot.relay;
-        let ports = [(); 8].map(|()| free_port());
+        let ports = [(); 9].map(|()| free_port());
         let [
             submission,
             submissions,
@@ -91,6 +93,7 @@ impl Postfix {
             expired,
             wrong_name,
             untrusted,
+            bulky,
         ] = ports;
         let outbound = free_port();
         let with = |identity: &Identity| {
@@ -113,6 +116,7 @@ impl Postfix {
             (expired, &with(&ca.expired)),
             (wrong_name, &with(&ca.wrong_name)),
             (untrusted, &with(&ca.untrusted)),
+            (bulky, &with(&ca.bulky)),
         ];
         let listeners: String = services
             .iter()
@@ -151,6 +155,7 @@ impl Postfix {
             expired,
             wrong_name,
             untrusted,
+            bulky,
             outbound,
             leash,
             dir,
