@@ -492,6 +492,11 @@ impl<N: Negotiate, I: Storage, O: Storage> Session<N, I, O> {
         }
     }
 
+    /// Octets of the send buffer.
+    pub(crate) fn send_buffer(&self) -> usize {
+        self.output.octets().len()
+    }
+
     /// Whether [`Event::Established`] was reported.
     pub fn is_established(&self) -> bool {
         self.opening.is_none() && self.connection().is_some_and(|tls| tls.is_established())

@@ -45,7 +45,7 @@ impl Servers {
 
 /// The lines that say how each try went.
 fn outcomes(halted: &Halted) -> Vec<String> {
-    let says = ["try ", "peak ", "connected"];
+    let says = ["try ", "peak ", "cycles ", "connected"];
     let outcome = |line: &&str| !says.iter().any(|text| line.starts_with(text));
     halted.log().into_iter().filter(outcome).map(str::to_owned).collect()
 }

@@ -15,7 +15,7 @@ use crate::storage::Storage;
 use crate::tls::Security;
 use crate::wire::{Decrypted, Out, Stretch};
 
-/// Octets of plaintext staged for TLS at a time.
+/// The most octets of plaintext staged for TLS at a time; no more than the send buffer has.
 const STAGE: usize = 4096;
 
 /// What an [`Exchange`] wants.
@@ -93,7 +93,7 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
             session,
             report: Report::unsent(&submission),
             submission,
-            stage: Stage(vec![0; STAGE].into()),
+            stage: Stage(Box::default()),
             staged: Stretch::default(),
             secret: false,
             done: false,
@@ -237,6 +237,10 @@ impl<'a, N: Negotiate<Side = Client>, I: Storage, O: Storage> Exchange<'a, N, I,
 
     /// Gives the submission what was decrypted and stages what it says, one event at a time.
     fn converse(&mut self) -> Result<Turn, Error> {
+        if self.stage.0.is_empty() {
+            // Not before: a handshake needs the memory too, and is over now.
+            self.stage = Stage(vec![0; STAGE.min(self.session.send_buffer())].into());
+        }
         let room = self.staged.spare(&mut self.stage.0);
         // Without room nothing is said, and so nothing said that would not arrive.
         let mute = self.mute.is_some();

@@ -22,6 +22,7 @@ pub struct Board {
     dir: TempDir,
     values: Vec<String>,
     argument: &'static str,
+    counts: bool,
 }
 
 impl Board {
@@ -31,14 +32,12 @@ impl Board {
     /// # Errors
     /// [`Missing`] without the firmware or QEMU.
     pub fn new(firmware: &str, ca: &Ca) -> Result<Self, Missing> {
-        let Some(images) = std::env::var_os(IMAGES) else {
-            return Err(Missing(format!("{IMAGES}, which tests/run firmware sets")));
-        };
+        let images = Self::images()?;
         let qemu = Program::find("qemu-system-arm")?;
         let dir = open_directory();
         std::fs::write(dir.path().join("root.der"), &ca.root_der).expect("a file of ours");
-        let image = PathBuf::from(images).join(firmware);
-        let board = Self { qemu, image, dir, values: Vec::new(), argument: "" };
+        let image = images.join(firmware);
+        let board = Self { qemu, image, dir, values: Vec::new(), argument: "", counts: false };
         let anchor = format!("@{}", board.path("root.der").display());
         Ok(board
             .set("anchor", &anchor)
@@ -48,6 +47,23 @@ impl Board {
             .set("from", "alice@mail.test")
             .set("to", "bob@mail.test")
             .set("patience", "60"))
+    }
+
+    /// The directory of the firmwares.
+    ///
+    /// # Errors
+    /// [`Missing`] without one.
+    pub fn images() -> Result<PathBuf, Missing> {
+        match std::env::var_os(IMAGES) {
+            Some(images) => Ok(images.into()),
+            None => Err(Missing(format!("{IMAGES}, which tests/run firmware sets"))),
+        }
+    }
+
+    /// Has each instruction take a nanosecond of the board's time.
+    pub fn counting(mut self) -> Self {
+        self.counts = true;
+        self
     }
 
     /// Provisions it with a value, in place of the one before.
@@ -110,8 +126,10 @@ impl Board {
         let file = self.path("config.bin");
         std::fs::write(&file, config).expect("a file of ours");
         let loader = format!("loader,file={},addr={CONFIG},force-raw=on", file.display());
+        let counting: &[_] = if self.counts { &["-icount", "shift=0"] } else { &[] };
         let ran = self
             .qemu
+            .args(counting)
             .args(["-machine", "netduinoplus2", "-display", "none", "-no-reboot"])
             .arg("-semihosting-config")
             .arg(format!("enable=on,target=native,arg=firmware,arg={}", self.argument))

@@ -35,7 +35,8 @@ pub enum Error {
 /// A device's configuration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Config<'a> {
-    /// The authority that certifies the server: its certificate, DER.
+    /// The authority that certifies the server: its certificate, DER. With the feature `pinned` the
+    /// SHA-256 of the server's SubjectPublicKeyInfo.
     pub anchor: &'a [u8],
     /// What the modem dials, behind `ATD`.
     pub dial: &'a str,

@@ -3,15 +3,16 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::pki_types::CertificateDer;
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore};
 use starttls::error::Misuse;
 use starttls::protocol::{self, ClientMachine, Implicit, SMTP, smtp};
 use starttls::submission::mime::Composer;
 use starttls::submission::{Content, Credentials, Envelope, Require, Submission};
 use starttls::tls::ClientTls;
+#[cfg(feature = "pinned")]
+use starttls::tls::Pins;
 use starttls_embedded_io::{Buffers, Composed};
 use starttls_rustcrypto::Entropy;
 use static_cell::ConstStaticCell;
@@ -24,7 +25,7 @@ use crate::info;
 use crate::message::{Attached, Facts, HELD, Mail};
 use crate::time::Instant;
 use crate::uart::Uart;
-use crate::{board, guard, heap, log, modem};
+use crate::{board, guard, heap, log, modem, time};
 
 /// Octets of the receive buffer: for a record of TLS 1.3 as long as they get, or for servers that
 /// are known to send shorter ones, their certificates among them.
@@ -69,7 +70,7 @@ impl<'a> Job<'a> {
     pub fn submission(&self) -> Result<Box<Submission<'a>>, Failure> {
         let config = self.config;
         let mut submission = Submission::new(protocol::Mail::Smtp, config.name, config.implicit)?;
-        if !config.user.is_empty() {
+        if cfg!(feature = "login") && !config.user.is_empty() {
             let credentials = Credentials::password(config.user, config.password);
             submission.login(credentials, &mut |nonce| {
                 Source::fill(nonce).map_err(|_| Misuse::Randomness.into())
@@ -114,7 +115,9 @@ async fn send(
     for number in 1..=config.tries {
         info!("try", number);
         let buffers = Buffers { receive: &mut receive[..], send: &mut send[..] };
+        let begun = time::worked();
         let result = attempt(config, uart, buffers, &mut facts, submit).await;
+        info!("cycles of work", time::worked().wrapping_sub(begun));
         info!("peak of the heap", heap::peak() as u32);
         info!("peak of the stack", guard::stack_peak() as u32);
         match result {
@@ -183,14 +186,25 @@ async fn attempt<'c>(
 
 /// TLS 1.3 with the algorithms of the features.
 fn tls(config: &Config<'_>, reading: Reading) -> Result<ClientTls, Failure> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(config.anchor)).map_err(|_| Failure::Anchor)?;
     let provider = starttls_rustcrypto::provider::<Source>();
-    let mut tls = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(reading))
+    #[cfg(feature = "pinned")]
+    let pin = {
+        let digest = config.anchor.try_into().map_err(|_| Failure::Anchor)?;
+        Pins::new(&[digest], provider.signature_verification_algorithms)
+    };
+    let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(reading))
         .with_protocol_versions(&[&TLS13])
-        .map_err(|_| Failure::Other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|_| Failure::Other)?;
+    #[cfg(feature = "pinned")]
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(pin));
+    #[cfg(not(feature = "pinned"))]
+    let builder = {
+        let mut roots = rustls::RootCertStore::empty();
+        let anchor = rustls::pki_types::CertificateDer::from(config.anchor);
+        roots.add(anchor).map_err(|_| Failure::Anchor)?;
+        builder.with_root_certificates(roots)
+    };
+    let mut tls = builder.with_no_client_auth();
     // One connection at a time, and the next one a day later.
     tls.resumption = Resumption::disabled();
     Ok(ClientTls::new(Arc::new(tls)))

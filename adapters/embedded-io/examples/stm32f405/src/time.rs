@@ -6,8 +6,8 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Poll, Waker};
 
-use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{SCB, SYST};
 use cortex_m_rt::exception;
 use critical_section::Mutex;
 use heapless::Vec;
@@ -16,6 +16,8 @@ use heapless::Vec;
 const TICK: u32 = 10;
 
 static NOW: AtomicU32 = AtomicU32::new(0);
+/// Cycles of the core.
+static SLEPT: AtomicU32 = AtomicU32::new(0);
 static SLEEPERS: Mutex<RefCell<Vec<Waker, 4>>> = Mutex::new(RefCell::new(Vec::new()));
 
 /// Starts to count, with the core at `hertz`.
@@ -37,6 +39,33 @@ fn SysTick() {
 /// Milliseconds since the start. Begins again after 49 days: see [`Instant`].
 pub fn now() -> u32 {
     NOW.load(Ordering::Relaxed)
+}
+
+/// Cycles of the core since the start that it did not [`sleep`]; begins again with each 25 seconds
+/// of work.
+pub fn worked() -> u32 {
+    critical_section::with(|_| {
+        let mut ticks = now() / TICK;
+        let mut left = SYST::get_current();
+        if SCB::is_pendst_pending() {
+            ticks += 1;
+            left = SYST::get_current();
+        }
+        let cycles = ticks.wrapping_mul(SYST::get_reload() + 1).wrapping_add(SYST::get_reload());
+        cycles.wrapping_sub(left).wrapping_sub(SLEPT.load(Ordering::Relaxed))
+    })
+}
+
+/// Sleeps until the next interrupt, which is a tick at the latest.
+pub(crate) fn sleep() {
+    let before = SYST::get_current();
+    cortex_m::asm::wfi();
+    let after = SYST::get_current();
+    let slept = match before.checked_sub(after) {
+        Some(slept) => slept,
+        None => before + SYST::get_reload() + 1 - after,
+    };
+    SLEPT.fetch_add(slept, Ordering::Relaxed);
 }
 
 /// A moment less than 24 days away.
@@ -92,6 +121,6 @@ pub fn wait<R>(future: impl Future<Output = R>) -> R {
             return result;
         }
         // An interrupt that came since then is not slept through for longer than a tick.
-        cortex_m::asm::wfi();
+        sleep();
     }
 }

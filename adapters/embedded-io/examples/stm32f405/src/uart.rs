@@ -15,7 +15,7 @@ use starttls_embedded_io::Deadline;
 
 use crate::board::{BUS, USART1};
 use crate::registers::Register;
-use crate::time::Instant;
+use crate::time::{self, Instant};
 
 /// Bits a second.
 const BAUD: u32 = 115_200;
@@ -274,7 +274,7 @@ fn sleep_while(starved: impl FnOnce() -> bool) {
     // With interrupts off, one that comes still ends the sleep, and is served afterwards.
     critical_section::with(|_| {
         if starved() {
-            cortex_m::asm::wfi();
+            time::sleep();
         }
     });
 }
