@@ -2,7 +2,7 @@
 //! configuration, and what that may be: a table in the output, and a failure if a figure is more
 //! than 2 % above the one that its `budget.txt` records.
 //!
-//! `STARTTLS_RECORD=yes tests/run firmware` writes that file anew.
+//! `STARTTLS_RECORD=yes tests/run budget` writes that file anew.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
