@@ -7,7 +7,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     // The stack of the program and the RAM in all: what is not used of it is the application's.
     let large = env::var_os("CARGO_FEATURE_LARGE_RECORDS").is_some();
-    let (stack, total) = if large { ("26K", "76K") } else { ("26K", "54K") };
+    let (stack, total) = if large { ("20K", "70K") } else { ("20K", "48K") };
     let memory = fs::read_to_string("memory.x.in").expect("a file of this package");
     let memory = memory.replace("@STACK@", stack).replace("@TOTAL@", total);
     fs::write(out.join("memory.x"), memory).expect("a directory of ours");
