@@ -15,7 +15,7 @@ pub const SIZE: usize = NEED + 512;
 /// What one mail takes of it at most, in octets: 15 KiB, and half as much again as the server's
 /// chain of certificates is large. An allocation that fails inside TLS ends the program, so that a
 /// mail is not begun with less.
-pub const NEED: usize = if cfg!(feature = "large-records") { 24 } else { 16 } * 1024;
+pub const NEED: usize = if cfg!(feature = "large-records") { 24 } else { 12 } * 1024;
 
 #[global_allocator]
 static HEAP: Measured = Measured {
