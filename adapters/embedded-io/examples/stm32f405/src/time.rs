@@ -9,7 +9,7 @@ use core::task::{Context, Poll, Waker};
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{SCB, SYST};
 use cortex_m_rt::exception;
-use critical_section::Mutex;
+use critical_section::{CriticalSection, Mutex};
 use heapless::Vec;
 
 /// Milliseconds between two ticks: how exact a time is.
@@ -56,16 +56,15 @@ pub fn worked() -> u32 {
     })
 }
 
-/// Sleeps until the next interrupt, which is a tick at the latest.
-pub(crate) fn sleep() {
+/// Sleeps until the next interrupt, which is a tick at the latest. With interrupts off, one that
+/// comes still ends the sleep, and is served afterwards.
+pub(crate) fn sleep(_: CriticalSection<'_>) {
     let before = SYST::get_current();
     cortex_m::asm::wfi();
     let after = SYST::get_current();
-    let slept = match before.checked_sub(after) {
-        Some(slept) => slept,
-        None => before + SYST::get_reload() + 1 - after,
-    };
-    SLEPT.fetch_add(slept, Ordering::Relaxed);
+    // It counts down, and begins again with a tick.
+    let round = if SCB::is_pendst_pending() { SYST::get_reload() + 1 } else { 0 };
+    SLEPT.fetch_add((before + round).wrapping_sub(after), Ordering::Relaxed);
 }
 
 /// A moment less than 24 days away.
@@ -121,6 +120,6 @@ pub fn wait<R>(future: impl Future<Output = R>) -> R {
             return result;
         }
         // An interrupt that came since then is not slept through for longer than a tick.
-        sleep();
+        critical_section::with(sleep);
     }
 }

@@ -271,10 +271,9 @@ impl Deadline<&mut Uart> for By {
 
 /// Sleeps until the next interrupt, if not even one that came before ended the wait.
 fn sleep_while(starved: impl FnOnce() -> bool) {
-    // With interrupts off, one that comes still ends the sleep, and is served afterwards.
-    critical_section::with(|_| {
+    critical_section::with(|cs| {
         if starved() {
-            time::sleep();
+            time::sleep(cs);
         }
     });
 }
