@@ -20,13 +20,18 @@ use starttls_embedded_io::{
 use starttls_tests::mail::{ACCOUNT, Sink};
 
 fn submission() -> Submission<'static> {
-    let mut submission = Submission::new(Mail::Smtp, "client.example.org", false).unwrap();
+    let mut submission = without_login();
     let credentials = Credentials::password(ACCOUNT.user, ACCOUNT.password);
     let mut fill = |octets: &mut [u8]| {
         octets.fill(7);
         Ok(())
     };
     submission.login(credentials, &mut fill).unwrap();
+    submission
+}
+
+fn without_login() -> Submission<'static> {
+    let mut submission = Submission::new(Mail::Smtp, "client.example.org", false).unwrap();
     let envelope = Envelope {
         from: "user@example.org",
         to: &["friend@example.net"],
@@ -133,17 +138,7 @@ fn a_server_that_fails_is_an_error_and_the_mail_is_in_doubt_only_at_its_end() {
     let submission = |kind, lines: &[&str]| {
         let ends = Some(lines.concat().len());
         let mut wire = Wire::new(Script::new(lines), Faults { ends, ..Faults::default() });
-        let mut submission = Submission::new(Mail::Smtp, "client.example.org", false).unwrap();
-        let to = &["friend@example.net"];
-        let envelope = Envelope {
-            from: "user@example.org",
-            to,
-            size: None,
-            content: Content::SevenBit,
-            utf8: false,
-            require: Require::All,
-        };
-        submission.mail(envelope, true).unwrap();
+        let mut submission = without_login();
         let (result, told) = run(kind, &mut wire, &tls, &mut submission, b"hi", (500, 500));
         (result, told, submission.in_doubt())
     };
@@ -184,17 +179,7 @@ fn a_message_that_cannot_be_read_is_not_sent() {
     }
     let talk = [EHLO, "250 sender\r\n", "250 recipient\r\n", "354 go\r\n", "250 done\r\n"];
     let mut wire = Wire::new(Script::new(&talk), Faults::default());
-    let mut submission = Submission::new(Mail::Smtp, "client.example.org", false).unwrap();
-    let to = &["friend@example.net"];
-    let envelope = Envelope {
-        from: "user@example.org",
-        to,
-        size: None,
-        content: Content::SevenBit,
-        utf8: false,
-        require: Require::All,
-    };
-    submission.mail(envelope, true).unwrap();
+    let mut submission = without_login();
     let (tls, mut receive, mut send) = (foreign(), [0; 500], [0; 500]);
     let result =
         submit_inside(&mut wire, &tls, &mut submission, Broken, &mut receive, &mut send, |event| {
