@@ -11,7 +11,9 @@ use std::{env, fs};
 use rcgen::{KeyPair, PublicKeyData};
 use rustls::pki_types::PrivateKeyDer;
 use sha2::{Digest, Sha256};
-use starttls_tests::peers::{Board, Ca, Dovecot, Missing, Modem, Postfix, Program, skip_or_fail};
+use starttls_tests::peers::{
+    Board, Ca, Dovecot, Halted, Missing, Modem, Postfix, Program, skip_or_fail,
+};
 
 const KIB: u64 = 1024;
 
@@ -23,6 +25,7 @@ const PER_CYCLE: (u64, u64) = (1000, 168);
 struct Firmware {
     image: &'static str,
     configuration: &'static str,
+    login: bool,
     targets: &'static [(&'static str, u64)],
 }
 
@@ -30,26 +33,31 @@ const FIRMWARES: &[Firmware] = &[
     Firmware {
         image: "blocking",
         configuration: "TLS 1.3, X25519, P-256, ChaCha20, AES-128, ECDSA, RSA, AUTH, attachments, any record",
+        login: true,
         targets: &[("flash", 256 * KIB), ("RAM in all", 48 * KIB), ("instructions", 20_000_000)],
     },
     Firmware {
         image: "asynchronous",
         configuration: "the same on embassy's executor",
+        login: true,
         targets: &[],
     },
     Firmware {
         image: "small",
         configuration: "P-256, AES-128, ECDSA, attachments, records of 4 KiB",
+        login: false,
         targets: &[("flash", 192 * KIB), ("RAM in all", 28 * KIB), ("instructions", 20_000_000)],
     },
     Firmware {
         image: "pinned",
         configuration: "the same, a key in place of the chain",
+        login: false,
         targets: &[("flash", 170 * KIB)],
     },
     Firmware {
         image: "negotiation",
         configuration: "SMTP up to the hand-over, and nothing else",
+        login: false,
         targets: &[("flash", 4 * KIB)],
     },
 ];
@@ -91,29 +99,36 @@ fn linked(image: &PathBuf) -> Result<Figures, Missing> {
     Ok([("flash", flash), ("variables", data), ("RAM in all", end - 0x2000_0000)].into())
 }
 
-/// A mail without an attachment, over STARTTLS: all from dialling on to hanging up.
-fn sent(firmware: &'static str, ca: &Ca, postfix: &Postfix) -> Result<Figures, Missing> {
-    let board = Board::new(firmware, ca)?.counting();
-    let board = match firmware {
-        "pinned" => {
-            let key = PrivateKeyDer::try_from(&ca.server.key_der[..]).expect("a key");
-            let key = KeyPair::try_from(&key).expect("a key").subject_public_key_info();
-            board.set_octets("anchor", &Sha256::digest(key))
+/// A mail without an attachment, over STARTTLS, with a login where the firmware has one.
+fn sent(firmware: &Firmware, ca: &Ca, postfix: &Postfix) -> Result<Figures, Missing> {
+    let board = || -> Result<Board, Missing> {
+        let board = Board::new(firmware.image, ca)?.counting();
+        if firmware.image != "pinned" {
+            return Ok(board);
         }
-        "small" => board,
-        _ => board.login(),
+        let key = PrivateKeyDer::try_from(&ca.server.key_der[..]).expect("a key");
+        let key = KeyPair::try_from(&key).expect("a key").subject_public_key_info();
+        Ok(board.set_octets("anchor", &Sha256::digest(key)))
     };
-    let port =
-        if firmware == "small" || firmware == "pinned" { postfix.smtp } else { postfix.submission };
-    let halted = board.run(&Modem::start(port, &[]));
-    assert_eq!(halted.status(), Some(0), "{halted:?}");
-    let number = |text| halted.number(text) as u64;
-    Ok([
-        ("peak heap", number("peak of the heap")),
-        ("peak stack", number("peak of the stack")),
-        ("instructions", number("cycles of work") * PER_CYCLE.0 / PER_CYCLE.1),
-    ]
-    .into())
+    let run = |board: Board, port| {
+        let halted = board.run(&Modem::start(port, &[]));
+        assert_eq!(halted.status(), Some(0), "{halted:?}");
+        halted
+    };
+    let instructions =
+        |halted: &Halted, text| halted.number(text) as u64 * PER_CYCLE.0 / PER_CYCLE.1;
+    let mut halted = run(board()?, postfix.smtp);
+    let mut figures =
+        Figures::from([("instructions", instructions(&halted, "cycles up to the message"))]);
+    if firmware.login {
+        halted = run(board()?.login(), postfix.submission);
+    }
+    figures.extend([
+        ("with the mail", instructions(&halted, "cycles of work")),
+        ("peak heap", halted.number("peak of the heap") as u64),
+        ("peak stack", halted.number("peak of the stack") as u64),
+    ]);
+    Ok(figures)
 }
 
 fn measure() -> Result<Vec<(&'static str, Figures)>, Missing> {
@@ -122,18 +137,18 @@ fn measure() -> Result<Vec<(&'static str, Figures)>, Missing> {
     let dovecot = Dovecot::start(&ca)?;
     let postfix = Postfix::start(&ca, &dovecot)?;
     let mut all = Vec::new();
-    for &Firmware { image: firmware, .. } in FIRMWARES {
-        let mut figures = linked(&images.join(firmware))?;
-        if firmware == "negotiation" {
+    for firmware in FIRMWARES {
+        let mut figures = linked(&images.join(firmware.image))?;
+        if firmware.image == "negotiation" {
             figures.retain(|name, _| *name == "flash");
         } else {
             figures.extend(sent(firmware, &ca, &postfix)?);
         }
         // The executor of embassy sleeps by itself, which cannot be told from work.
-        if firmware == "asynchronous" {
-            figures.remove("instructions");
+        if firmware.image == "asynchronous" {
+            figures.retain(|name, _| !matches!(*name, "instructions" | "with the mail"));
         }
-        all.push((firmware, figures));
+        all.push((firmware.image, figures));
     }
     Ok(all)
 }
@@ -172,7 +187,7 @@ fn the_budget_is_kept() {
         .collect();
 
     let mut grown = Vec::new();
-    for (Firmware { image, configuration, targets }, (_, figures)) in
+    for (Firmware { image, configuration, targets, .. }, (_, figures)) in
         FIRMWARES.iter().zip(&measured)
     {
         println!("{image}: {configuration}");

@@ -13,7 +13,7 @@ use starttls::submission::{Content, Credentials, Envelope, Require, Submission};
 use starttls::tls::ClientTls;
 #[cfg(feature = "pinned")]
 use starttls::tls::Pins;
-use starttls_embedded_io::{Buffers, Composed};
+use starttls_embedded_io::Buffers;
 use starttls_rustcrypto::Entropy;
 use static_cell::ConstStaticCell;
 
@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::entropy::Source;
 use crate::failure::Failure;
 use crate::info;
-use crate::message::{Attached, Facts, HELD, Mail};
+use crate::message::{Facts, Mail};
 use crate::time::Instant;
 use crate::uart::Uart;
 use crate::{board, guard, heap, log, modem, time};
@@ -153,9 +153,9 @@ async fn attempt<'c>(
         none => none.insert(Facts::new(config, reading.seconds())?),
     };
     let message = facts.message(config);
+    let composer = Composer::new(&message)?;
     let mut readings = config.attachment;
     let mut attached = |_, piece: &mut [u8]| embedded_io::Read::read(&mut readings, piece);
-    let message = Composed::new(Composer::new(&message)?, &mut attached as Attached<'_>, [0; HELD]);
     let tls = tls(config, reading)?;
     let machine: ClientMachine<'_> = match config.implicit {
         true => Box::new(Implicit::client(&SMTP)),
@@ -172,7 +172,7 @@ async fn attempt<'c>(
         tls: &tls,
         server: config.server,
         buffers,
-        message,
+        message: Mail::new(composer, &mut attached),
         end: Instant::after(patience),
         config,
         to: &to,

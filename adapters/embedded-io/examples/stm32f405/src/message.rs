@@ -3,13 +3,14 @@
 use alloc::string::String;
 use core::convert::Infallible;
 
-use starttls::submission::mime::{Attachment, Date, Mailbox, Message};
+use starttls::submission::mime::{Attachment, Composer, Date, Mailbox, Message};
 use starttls_embedded_io::Composed;
 use starttls_rustcrypto::Entropy;
 
 use crate::config::Config;
 use crate::entropy::Source;
 use crate::failure::Failure;
+use crate::{info, time};
 
 /// Octets of the message that are held at a time: a line of base64.
 pub const HELD: usize = 78;
@@ -17,8 +18,60 @@ pub const HELD: usize = 78;
 /// Gives the octets of an attachment.
 pub type Attached<'a> = &'a mut dyn FnMut(usize, &mut [u8]) -> Result<usize, Infallible>;
 
-/// A message that is read.
-pub type Mail<'a> = Composed<'a, Attached<'a>, [u8; HELD]>;
+/// A message that is read, which begins when the server has taken sender and recipient.
+#[derive(Debug)]
+pub struct Mail<'a> {
+    composed: Composed<'a, Attached<'a>, [u8; HELD]>,
+    /// The work of the processor before the session, until the message is begun.
+    before: Option<u32>,
+}
+
+impl<'a> Mail<'a> {
+    /// A message of a session that begins now.
+    pub fn new(composer: Composer<'a>, attached: Attached<'a>) -> Self {
+        let composed = Composed::new(composer, attached, [0; HELD]);
+        Self { composed, before: Some(time::worked()) }
+    }
+}
+
+impl embedded_io::ErrorType for Mail<'_> {
+    type Error = Infallible;
+}
+
+impl embedded_io::Read for Mail<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        embedded_io::Read::read(&mut self.composed, buffer)
+    }
+}
+
+impl embedded_io::BufRead for Mail<'_> {
+    fn fill_buf(&mut self) -> Result<&[u8], Infallible> {
+        if let Some(before) = self.before.take() {
+            info!("cycles up to the message", time::worked().wrapping_sub(before));
+        }
+        embedded_io::BufRead::fill_buf(&mut self.composed)
+    }
+
+    fn consume(&mut self, n: usize) {
+        embedded_io::BufRead::consume(&mut self.composed, n);
+    }
+}
+
+impl embedded_io_async::Read for Mail<'_> {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        embedded_io::Read::read(self, buffer)
+    }
+}
+
+impl embedded_io_async::BufRead for Mail<'_> {
+    async fn fill_buf(&mut self) -> Result<&[u8], Infallible> {
+        embedded_io::BufRead::fill_buf(self)
+    }
+
+    fn consume(&mut self, n: usize) {
+        embedded_io::BufRead::consume(self, n);
+    }
+}
 
 /// What a message holds beside what the device is provisioned with.
 #[derive(Debug)]
