@@ -1,8 +1,13 @@
 //! Key exchange: X25519 (RFC 7748), and ECDH over P-256 and P-384 (RFC 8446 §7.4.2).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
 
-use rustls::crypto::SupportedKxGroup;
+use rustls::crypto::{ActiveKeyExchange, GetRandomFailed, SharedSecret, SupportedKxGroup};
+use rustls::ffdhe_groups::FfdheGroup;
+use rustls::{Error, NamedGroup, PeerMisbehaved};
 
 use crate::Entropy;
 
@@ -14,106 +19,134 @@ use crate::Entropy;
 pub(crate) fn supported<E: Entropy>() -> Vec<&'static dyn SupportedKxGroup> {
     let groups: &[&'static dyn SupportedKxGroup] = &[
         #[cfg(feature = "x25519")]
-        &x25519::Group::<E>::NEW,
+        &Group::<x25519::X25519, E>::NEW,
         #[cfg(feature = "secp256r1")]
-        &ecdh::Group::<p256::NistP256, E>::NEW,
+        &Group::<p256::NistP256, E>::NEW,
         #[cfg(feature = "secp384r1")]
-        &ecdh::Group::<p384::NistP384, E>::NEW,
+        &Group::<p384::NistP384, E>::NEW,
     ];
     groups.to_vec()
 }
 
+/// A way to agree on a secret.
+trait Exchange: 'static {
+    const NAME: NamedGroup;
+    /// Overwritten when dropped.
+    type Secret: Send + Sync;
+
+    /// A new secret, and what the peer is told of it.
+    fn generate<E: Entropy>() -> Result<(Self::Secret, Vec<u8>), GetRandomFailed>;
+
+    /// What comes out with the peer's share, unless that is none.
+    fn agree(secret: &Self::Secret, peer: &[u8]) -> Option<SharedSecret>;
+}
+
+struct Group<X, E>(PhantomData<fn() -> (X, E)>);
+
+impl<X, E> Group<X, E> {
+    const NEW: Self = Self(PhantomData);
+}
+
+impl<X: Exchange, E> fmt::Debug for Group<X, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(X::NAME.as_str().unwrap_or_default())
+    }
+}
+
+impl<X: Exchange, E: Entropy> SupportedKxGroup for Group<X, E> {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        let (secret, share) = X::generate::<E>()?;
+        Ok(Box::new(Active::<X> { secret, share }))
+    }
+
+    fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
+        None
+    }
+
+    fn name(&self) -> NamedGroup {
+        X::NAME
+    }
+}
+
+struct Active<X: Exchange> {
+    secret: X::Secret,
+    share: Vec<u8>,
+}
+
+impl<X: Exchange> ActiveKeyExchange for Active<X> {
+    fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+        X::agree(&self.secret, peer).ok_or_else(|| PeerMisbehaved::InvalidKeyShare.into())
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        &self.share
+    }
+
+    fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
+        None
+    }
+
+    fn group(&self) -> NamedGroup {
+        X::NAME
+    }
+}
+
+/// Draws octets until they are a key. They are unless they are zero or not below the order of the
+/// curve, which happens once in 2³² times: more than a few times in a row, the generator is broken.
+#[cfg(any(feature = "secp256r1", feature = "secp384r1"))]
+fn draw<E: Entropy, K>(
+    octets: &mut [u8],
+    mut key: impl FnMut(&[u8]) -> Option<K>,
+) -> Result<K, GetRandomFailed> {
+    for _ in 0..4 {
+        E::fill(octets)?;
+        if let Some(key) = key(octets) {
+            return Ok(key);
+        }
+    }
+    Err(GetRandomFailed)
+}
+
 #[cfg(feature = "x25519")]
 mod x25519 {
-    use alloc::boxed::Box;
-    use core::fmt;
-    use core::marker::PhantomData;
-
-    use rustls::crypto::{ActiveKeyExchange, SharedSecret, SupportedKxGroup};
-    use rustls::ffdhe_groups::FfdheGroup;
-    use rustls::{Error, NamedGroup, PeerMisbehaved};
     use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
     use zeroize::Zeroizing;
 
-    use crate::Entropy;
+    use super::*;
 
-    pub(super) struct Group<E>(PhantomData<fn() -> E>);
+    pub(super) struct X25519;
 
-    impl<E> Group<E> {
-        pub(super) const NEW: Self = Self(PhantomData);
-    }
+    impl Exchange for X25519 {
+        const NAME: NamedGroup = NamedGroup::X25519;
+        type Secret = Zeroizing<[u8; 32]>;
 
-    impl<E> fmt::Debug for Group<E> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("x25519")
-        }
-    }
-
-    impl<E: Entropy> SupportedKxGroup for Group<E> {
-        fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        fn generate<E: Entropy>() -> Result<(Self::Secret, Vec<u8>), GetRandomFailed> {
             let mut secret = Zeroizing::new([0; 32]);
             E::fill(&mut *secret)?;
-            let public = x25519(*secret, X25519_BASEPOINT_BYTES);
-            Ok(Box::new(Active { secret, public }))
+            let share = x25519(*secret, X25519_BASEPOINT_BYTES).to_vec();
+            Ok((secret, share))
         }
 
-        fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
-            None
-        }
-
-        fn name(&self) -> NamedGroup {
-            NamedGroup::X25519
-        }
-    }
-
-    struct Active {
-        secret: Zeroizing<[u8; 32]>,
-        public: [u8; 32],
-    }
-
-    impl ActiveKeyExchange for Active {
-        fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-            let peer = peer.try_into().map_err(|_| PeerMisbehaved::InvalidKeyShare)?;
-            let shared = Zeroizing::new(x25519(*self.secret, peer));
+        fn agree(secret: &Self::Secret, peer: &[u8]) -> Option<SharedSecret> {
+            let shared = Zeroizing::new(x25519(**secret, peer.try_into().ok()?));
             // A point of small order gives zero whatever the secret is (RFC 8446 §7.4.2).
-            match shared.iter().fold(0, |sum, octet| sum | octet) {
-                0 => Err(PeerMisbehaved::InvalidKeyShare.into()),
-                _ => Ok(SharedSecret::from(&shared[..])),
-            }
-        }
-
-        fn pub_key(&self) -> &[u8] {
-            &self.public
-        }
-
-        fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
-            None
-        }
-
-        fn group(&self) -> NamedGroup {
-            NamedGroup::X25519
+            let any = shared.iter().fold(0, |sum, octet| sum | octet) != 0;
+            any.then(|| SharedSecret::from(&shared[..]))
         }
     }
 }
 
 #[cfg(any(feature = "secp256r1", feature = "secp384r1"))]
 mod ecdh {
-    use alloc::boxed::Box;
-    use alloc::vec::Vec;
-    use core::fmt;
-    use core::marker::PhantomData;
-
     use elliptic_curve::ecdh::diffie_hellman;
     use elliptic_curve::{CurveArithmetic, FieldBytes, NonZeroScalar, PublicKey};
-    use rustls::crypto::{ActiveKeyExchange, GetRandomFailed, SharedSecret, SupportedKxGroup};
-    use rustls::ffdhe_groups::FfdheGroup;
-    use rustls::{Error, NamedGroup, PeerMisbehaved};
     use zeroize::Zeroizing;
 
-    use crate::{Entropy, curve};
+    use super::*;
+    use crate::curve;
 
     /// A curve that is a group of TLS.
-    pub(super) trait Named: CurveArithmetic {
+    trait Named: CurveArithmetic {
         const NAME: NamedGroup;
     }
 
@@ -127,73 +160,24 @@ mod ecdh {
         const NAME: NamedGroup = NamedGroup::secp384r1;
     }
 
-    pub(super) struct Group<C, E>(PhantomData<fn() -> (C, E)>);
+    impl<C: Named> Exchange for C {
+        const NAME: NamedGroup = C::NAME;
+        type Secret = Zeroizing<NonZeroScalar<C>>;
 
-    impl<C, E> Group<C, E> {
-        pub(super) const NEW: Self = Self(PhantomData);
-    }
-
-    impl<C: Named, E> fmt::Debug for Group<C, E> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(C::NAME.as_str().unwrap_or_default())
-        }
-    }
-
-    impl<C: Named, E: Entropy> SupportedKxGroup for Group<C, E> {
-        fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-            let secret = generate::<C, E>()?;
-            let public = curve::encode::<C>(PublicKey::from_secret_scalar(&secret).as_affine());
-            Ok(Box::new(Active { secret, public }))
+        fn generate<E: Entropy>() -> Result<(Self::Secret, Vec<u8>), GetRandomFailed> {
+            let mut octets = Zeroizing::new(FieldBytes::<C>::default());
+            let secret = draw::<E, _>(&mut octets, |octets| {
+                let octets = <&FieldBytes<C>>::try_from(octets).ok()?;
+                NonZeroScalar::from_repr(*octets).into_option()
+            })?;
+            let share = curve::encode::<C>(PublicKey::from_secret_scalar(&secret).as_affine());
+            Ok((Zeroizing::new(secret), share))
         }
 
-        fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
-            None
-        }
-
-        fn name(&self) -> NamedGroup {
-            C::NAME
-        }
-    }
-
-    /// Random octets are a key unless they are zero or not below the order of the curve, which
-    /// happens once in 2³² times: more than a few times in a row, the generator is broken.
-    fn generate<C: Named, E: Entropy>() -> Result<Secret<C>, GetRandomFailed> {
-        let mut octets = Zeroizing::new(FieldBytes::<C>::default());
-        for _ in 0..4 {
-            E::fill(&mut octets)?;
-            let secret = NonZeroScalar::from_repr(FieldBytes::<C>::clone(&octets));
-            if let Some(secret) = secret.into_option() {
-                return Ok(Zeroizing::new(secret));
-            }
-        }
-        Err(GetRandomFailed)
-    }
-
-    type Secret<C> = Zeroizing<NonZeroScalar<C>>;
-
-    struct Active<C: Named> {
-        secret: Secret<C>,
-        public: Vec<u8>,
-    }
-
-    impl<C: Named> ActiveKeyExchange for Active<C> {
-        fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-            let peer = curve::decode::<C>(peer).ok_or(PeerMisbehaved::InvalidKeyShare)?;
-            let secret: &NonZeroScalar<C> = &self.secret;
-            let shared = diffie_hellman(secret, peer.as_affine());
-            Ok(SharedSecret::from(&shared.raw_secret_bytes()[..]))
-        }
-
-        fn pub_key(&self) -> &[u8] {
-            &self.public
-        }
-
-        fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
-            None
-        }
-
-        fn group(&self) -> NamedGroup {
-            C::NAME
+        fn agree(secret: &Self::Secret, peer: &[u8]) -> Option<SharedSecret> {
+            let secret: &NonZeroScalar<C> = secret;
+            let shared = diffie_hellman(secret, curve::decode::<C>(peer)?.as_affine());
+            Some(SharedSecret::from(&shared.raw_secret_bytes()[..]))
         }
     }
 }
