@@ -4,7 +4,7 @@
 use core::fmt::Debug;
 
 use crate::negotiate::{
-    Client, ForeignTls, Negotiation, Plaintext, Server, Then, Untrusted, Upgrade,
+    Client, Either, ForeignTls, Negotiation, Plaintext, Server, Then, Untrusted, Upgrade,
 };
 use crate::protocol::{
     Implicit, Names, Row, Scheme, acap, ftp, http, imap, irc, ldap, managesieve, mysql, nntp, pop3,
@@ -91,6 +91,7 @@ by_debug! {
     impl() ForeignTls;
     impl(M: Debug) Negotiation<M>;
     impl(M: Debug) Plaintext<'_, M>;
+    impl(A: Debug, B: Debug) Either<A, B>;
     impl(N: Debug, I: Debug) Then<N, I>;
 
     impl() Clear;

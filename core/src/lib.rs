@@ -96,6 +96,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod either;
 pub mod error;
 #[cfg(feature = "defmt")]
 mod format;

@@ -12,6 +12,7 @@
 //! protocols: it remembers how far framing has looked, holds frames to their limit, makes errors
 //! stick, and refuses octets that stand behind the frame that ends the negotiation.
 
+pub use crate::either::Either;
 use crate::error::{Error, Misbehaviour, Misuse, Refusal, RefusalKind};
 use crate::inside::Inside;
 use crate::log::log;

@@ -81,6 +81,9 @@ mod aead;
 mod curve;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "few features use all of it"))]
 mod hash;
+#[cfg(any(feature = "rsa", feature = "ecdsa-p256", feature = "ecdsa-p384"))]
+mod integers;
+#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "few features use all of it"))]
 mod kx;
 #[cfg(feature = "rsa")]
 mod power;

@@ -4,14 +4,13 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use der::asn1::UintRef;
-use der::{Decode, Reader, SliceReader};
 use rustls::crypto::hash::{Hash, HashAlgorithm, Output};
 use rustls::pki_types::{
     AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
 };
 
 use crate::hash;
+use crate::integers::integers;
 use crate::power::Modulus;
 
 /// The sizes of a modulus, in bits: below, keys can be factored; above, they cost more time and
@@ -97,17 +96,9 @@ struct PublicKey<'a> {
 
 impl<'a> PublicKey<'a> {
     fn decode(der: &'a [u8]) -> Option<Self> {
-        let mut reader = SliceReader::new(der).ok()?;
-        let (modulus, exponent) = reader
-            .sequence(|sequence: &mut SliceReader<'a>| -> der::Result<_> {
-                Ok((UintRef::decode(sequence)?, UintRef::decode(sequence)?))
-            })
-            .ok()?;
-        reader.finish().ok()?;
-
-        let modulus = modulus.as_bytes();
+        let [modulus, exponent] = integers(der)?;
         let bits = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
-        let exponent = small(exponent.as_bytes())?;
+        let exponent = small(exponent)?;
         let taken = MODULUS.contains(&bits) && exponent >= 3 && exponent % 2 == 1;
         taken.then_some(Self { modulus, bits, exponent })
     }

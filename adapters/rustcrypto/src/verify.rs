@@ -81,15 +81,18 @@ mod ecdsa {
     use core::fmt;
     use core::marker::PhantomData;
 
-    use ::ecdsa::signature::hazmat::PrehashVerifier;
-    use ::ecdsa::{EcdsaCurve, Signature, VerifyingKey};
-    use elliptic_curve::CurveArithmetic;
+    use elliptic_curve::ff::PrimeField;
+    use elliptic_curve::group::{Curve, Group};
+    use elliptic_curve::ops::{Invert, Reduce};
+    use elliptic_curve::point::AffineCoordinates;
+    use elliptic_curve::{CurveArithmetic, FieldBytes, ProjectivePoint, Scalar};
     use rustls::crypto::hash::Hash;
     use rustls::pki_types::{
         AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
     };
 
     use super::Algorithm;
+    use crate::integers::integers;
     use crate::{curve, hash};
 
     #[cfg(feature = "ecdsa-p256")]
@@ -98,12 +101,8 @@ mod ecdsa {
 
         use super::*;
 
-        impl Verifiable for NistP256 {
+        impl Named for NistP256 {
             const ID: AlgorithmIdentifier = alg_id::ECDSA_P256;
-
-            fn signature(der: &[u8]) -> Option<Signature<Self>> {
-                Signature::from_der(der).ok()
-            }
         }
 
         pub(in super::super) const P256_SHA256: Algorithm = &Ecdsa::<NistP256>::SHA256;
@@ -121,12 +120,8 @@ mod ecdsa {
 
         use super::*;
 
-        impl Verifiable for NistP384 {
+        impl Named for NistP384 {
             const ID: AlgorithmIdentifier = alg_id::ECDSA_P384;
-
-            fn signature(der: &[u8]) -> Option<Signature<Self>> {
-                Signature::from_der(der).ok()
-            }
         }
 
         pub(in super::super) const P384_SHA256: Algorithm = &Ecdsa::<NistP384>::SHA256;
@@ -136,11 +131,63 @@ mod ecdsa {
     #[cfg(feature = "ecdsa-p384")]
     pub(super) use p384::*;
 
-    /// A curve of keys that can be verified with.
-    trait Verifiable: EcdsaCurve + CurveArithmetic {
+    /// A curve of keys.
+    trait Named: CurveArithmetic {
         const ID: AlgorithmIdentifier;
+    }
 
-        fn signature(der: &[u8]) -> Option<Signature<Self>>;
+    /// The algorithm of FIPS 186-5 §6.4.2 and SEC 1 §4.1.4, over the arithmetic of the curve's crate.
+    /// Its own verification takes a table of each point, and 4 KB more of the stack.
+    fn verify<C: Named>(public_key: &[u8], digest: &[u8], signature: &[u8]) -> Option<()> {
+        let key = curve::decode::<C>(public_key)?;
+        let [r, s] = integers(signature)?;
+        let (r, s) = (scalar::<C>(r)?, scalar::<C>(s)?);
+        let inverse: Scalar<C> = s.invert_vartime().into_option()?;
+        let e = reduced::<C>(digest);
+        let point = sum::<C>(&(e * inverse), &(r * inverse), key.to_projective());
+        // The point at infinity has no coordinate that is r: that is not zero.
+        (reduced::<C>(&point.to_affine().x()) == r).then_some(())
+    }
+
+    /// A number from 1 to below the order of the curve.
+    fn scalar<C: CurveArithmetic>(octets: &[u8]) -> Option<Scalar<C>> {
+        let mut repr = FieldBytes::<C>::default();
+        let start = repr.len().checked_sub(octets.len())?;
+        repr[start..].copy_from_slice(octets);
+        // None is zero: `integers` has none.
+        Scalar::<C>::from_repr(repr).into_option()
+    }
+
+    /// The number of the first octets, as many as the order of the curve has, modulo that order.
+    fn reduced<C: CurveArithmetic>(octets: &[u8]) -> Scalar<C> {
+        let mut repr = FieldBytes::<C>::default();
+        let octets = &octets[..octets.len().min(repr.len())];
+        let start = repr.len() - octets.len();
+        repr[start..].copy_from_slice(octets);
+        Scalar::<C>::reduce(&repr)
+    }
+
+    /// `a` times the base point and `b` times `q`, bit by bit: nothing here is secret.
+    fn sum<C: CurveArithmetic>(
+        a: &Scalar<C>,
+        b: &Scalar<C>,
+        q: ProjectivePoint<C>,
+    ) -> ProjectivePoint<C> {
+        let g = ProjectivePoint::<C>::generator();
+        let both = g + q;
+        let mut sum = ProjectivePoint::<C>::identity();
+        for (a, b) in a.to_repr().iter().zip(b.to_repr().iter()) {
+            for bit in (0..8).rev() {
+                sum = sum.double();
+                match (a >> bit & 1, b >> bit & 1) {
+                    (0, 0) => {}
+                    (_, 0) => sum += &g,
+                    (0, _) => sum += &q,
+                    _ => sum += &both,
+                }
+            }
+        }
+        sum
     }
 
     struct Ecdsa<C> {
@@ -167,18 +214,15 @@ mod ecdsa {
         }
     }
 
-    impl<C: Verifiable> SignatureVerificationAlgorithm for Ecdsa<C> {
+    impl<C: Named> SignatureVerificationAlgorithm for Ecdsa<C> {
         fn verify_signature(
             &self,
             public_key: &[u8],
             message: &[u8],
             signature: &[u8],
         ) -> Result<(), InvalidSignature> {
-            let key = curve::decode::<C>(public_key).ok_or(InvalidSignature)?;
-            let signature = C::signature(signature).ok_or(InvalidSignature)?;
-            VerifyingKey::from(key)
-                .verify_prehash(self.hash.hash(message).as_ref(), &signature)
-                .map_err(|_| InvalidSignature)
+            verify::<C>(public_key, self.hash.hash(message).as_ref(), signature)
+                .ok_or(InvalidSignature)
         }
 
         fn public_key_alg_id(&self) -> AlgorithmIdentifier {

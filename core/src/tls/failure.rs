@@ -1,5 +1,6 @@
 //! rustls's errors, as values of ours.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use rustls::{CertificateError, InvalidMessage, PeerMisbehaved};
@@ -8,11 +9,11 @@ use crate::error::TlsError;
 
 /// What the TLS library says of a failure; for people to read.
 #[derive(Clone, Debug)]
-pub struct TlsFailure(rustls::Error);
+pub struct TlsFailure(Arc<rustls::Error>);
 
 impl TlsFailure {
     pub(super) fn new(error: rustls::Error) -> Self {
-        Self(error)
+        Self(Arc::new(error))
     }
 
     /// The failure as a value.
