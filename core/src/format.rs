@@ -99,6 +99,7 @@ by_debug! {
     impl() Decrypted<'_>;
     impl() Out<'_>;
     impl(P: Phase + Debug) RecvBuf<'_, P>;
+    impl() crate::pins::PublicKey<'_>;
 
     impl() receiver::Account<'_>;
     impl() receiver::Receiver<'_>;

@@ -25,6 +25,7 @@
 //! | `session::Session` | negotiation, TLS through rustls and data as one machine | feature `rustls` |
 //! | [`inside::Opening`] | what a protocol says first inside TLS, up to a known state | nothing |
 //! | [`submission::Submission`] | what an SMTP client says inside TLS | nothing |
+//! | [`pins::PublicKey`] | the key of a certificate, for a verifier of your own | nothing |
 //!
 //! The adapters `starttls-std` and `starttls-tokio` put a session over sockets,
 //! `starttls-embedded-io` over what a device without std has.
@@ -105,6 +106,7 @@ pub mod inside;
 pub mod io;
 mod log;
 pub mod negotiate;
+pub mod pins;
 pub mod protocol;
 pub mod receiver;
 #[cfg(feature = "rustls")]

@@ -7,10 +7,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::{CertificateError, DigitallySignedStruct, PeerIncompatible, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use sha2::{Digest, Sha256};
 
-use crate::error::Error;
-use crate::wire::ber::{Elements, SEQUENCE};
+use crate::pins::PublicKey;
 
 /// A verifier that takes a server by its public key alone: one whose SubjectPublicKeyInfo has one of
 /// these SHA-256 digests (RFC 7469 §2.4), which is how `sha256//` and base64 name it elsewhere too.
@@ -49,39 +47,8 @@ impl Pins {
     }
 }
 
-/// The public key of a certificate (RFC 5280 §4.1).
-struct Key<'a> {
-    /// The SubjectPublicKeyInfo, with its tag.
-    info: &'a [u8],
-    algorithm: &'a [u8],
-    octets: &'a [u8],
-}
-
-impl<'a> Key<'a> {
-    fn of(certificate: &'a [u8]) -> Result<Self, CertificateError> {
-        Self::parse(certificate).map_err(|_| CertificateError::BadEncoding)
-    }
-
-    fn parse(certificate: &'a [u8]) -> Result<Self, Error> {
-        const VERSION: u8 = 0xa0;
-        const BIT_STRING: u8 = 0x03;
-        let certificate = Elements::of(certificate).expect(SEQUENCE)?;
-        let mut fields = Elements::of(Elements::of(certificate).expect(SEQUENCE)?);
-        // A serial number, or a version before it; signature, issuer, validity, subject.
-        if fields.next()?.is_some_and(|(tag, _)| tag == VERSION) {
-            fields.next()?;
-        }
-        for _ in 0..4 {
-            fields.expect(SEQUENCE)?;
-        }
-        let rest = fields.rest();
-        let mut parts = Elements::of(fields.expect(SEQUENCE)?);
-        let info = rest.get(..rest.len() - fields.rest().len()).unwrap_or_default();
-        let algorithm = parts.expect(SEQUENCE)?;
-        // All keys are whole octets.
-        let octets = parts.expect(BIT_STRING)?.strip_prefix(&[0]).unwrap_or_default();
-        Ok(Self { info, algorithm, octets })
-    }
+fn key_of<'a>(certificate: &'a CertificateDer<'_>) -> Result<PublicKey<'a>, CertificateError> {
+    PublicKey::of_certificate(certificate).map_err(|_| CertificateError::BadEncoding)
 }
 
 impl ServerCertVerifier for Pins {
@@ -93,9 +60,7 @@ impl ServerCertVerifier for Pins {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let key = Key::of(end_entity)?;
-        let digest = Sha256::digest(key.info);
-        match self.digests.iter().any(|pin| pin[..] == digest[..]) {
+        match key_of(end_entity)?.matches(&self.digests) {
             true => Ok(ServerCertVerified::assertion()),
             false => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
@@ -107,15 +72,15 @@ impl ServerCertVerifier for Pins {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let key = Key::of(certificate)?;
+        let key = key_of(certificate)?;
         // A scheme is a digest and a kind of key, whatever its curve (RFC 8422 §5.1.1).
         let mut schemes = self.algorithms.mapping.iter();
         let known = schemes.find(|(scheme, _)| *scheme == signed.scheme);
         let (_, algorithms) = known.ok_or(PeerIncompatible::NoSignatureSchemesInCommon)?;
         let mut fitting = algorithms.iter();
         fitting
-            .find(|algorithm| algorithm.public_key_alg_id().as_ref() == key.algorithm)
-            .and_then(|it| it.verify_signature(key.octets, message, signed.signature()).ok())
+            .find(|algorithm| algorithm.public_key_alg_id().as_ref() == key.algorithm())
+            .and_then(|it| it.verify_signature(key.octets(), message, signed.signature()).ok())
             .map(|()| HandshakeSignatureValid::assertion())
             .ok_or_else(|| CertificateError::BadSignature.into())
     }
@@ -126,7 +91,7 @@ impl ServerCertVerifier for Pins {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let info = SubjectPublicKeyInfoDer::from(Key::of(certificate)?.info);
+        let info = SubjectPublicKeyInfoDer::from(key_of(certificate)?.info());
         verify_tls13_signature_with_raw_key(message, &info, signed, &self.algorithms)
     }
 

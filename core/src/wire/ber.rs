@@ -69,7 +69,6 @@ impl<'a> Elements<'a> {
     }
 
     /// What was not looked at yet.
-    #[cfg(feature = "rustls")]
     pub(crate) fn rest(self) -> &'a [u8] {
         self.0
     }

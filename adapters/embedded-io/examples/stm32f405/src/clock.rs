@@ -1,10 +1,6 @@
 //! The time of day, by which certificates are judged.
 
 use core::sync::atomic::{AtomicU32, Ordering};
-use core::time::Duration;
-
-use rustls::pki_types::UnixTime;
-use rustls::time_provider::TimeProvider;
 
 use crate::registers::Register;
 use crate::time;
@@ -113,7 +109,7 @@ const _: () = {
 
 /// The clock as TLS asks for it: read once for each try, and counted on from there.
 #[derive(Debug)]
-pub(crate) struct Reading;
+pub struct Reading(());
 
 static SECONDS: AtomicU32 = AtomicU32::new(0);
 static READ_AT: AtomicU32 = AtomicU32::new(0);
@@ -125,18 +121,12 @@ impl Reading {
         let seconds = clock.read().filter(|&seconds| seconds >= since)?;
         SECONDS.store(u32::try_from(seconds).ok()?, Ordering::Relaxed);
         READ_AT.store(time::now(), Ordering::Relaxed);
-        Some(Self)
+        Some(Self(()))
     }
 
     /// Seconds since 1970.
-    pub(crate) fn seconds(&self) -> u64 {
+    pub fn seconds(&self) -> u64 {
         let since = time::now().wrapping_sub(READ_AT.load(Ordering::Relaxed)) / 1000;
         u64::from(SECONDS.load(Ordering::Relaxed)) + u64::from(since)
-    }
-}
-
-impl TimeProvider for Reading {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.seconds())))
     }
 }

@@ -1,8 +1,5 @@
 //! Randomness, for keys and nonces.
 
-use rustls::crypto::GetRandomFailed;
-use starttls_rustcrypto::Entropy;
-
 use crate::registers::Register;
 
 /// The source of this device.
@@ -12,17 +9,25 @@ pub type Source = Host;
 #[cfg(not(feature = "semihosting"))]
 pub type Source = Rng;
 
+/// The source failed, and what is in the buffer is not random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed;
+
 /// The host's, by semihosting.
 #[cfg(feature = "semihosting")]
 #[derive(Clone, Copy, Debug)]
 pub struct Host;
 
 #[cfg(feature = "semihosting")]
-impl Entropy for Host {
-    fn fill(buffer: &mut [u8]) -> Result<(), GetRandomFailed> {
+impl Host {
+    /// Fills a buffer.
+    ///
+    /// # Errors
+    /// The host has none.
+    pub fn fill(buffer: &mut [u8]) -> Result<(), Failed> {
         match crate::host::read(c"/dev/urandom", buffer) {
             true => Ok(()),
-            false => Err(GetRandomFailed),
+            false => Err(Failed),
         }
     }
 }
@@ -39,8 +44,12 @@ const RNG_READY: u32 = 1;
 /// CECS, SECS, CEIS and SEIS: the clock or the seed is not what it should be, or was not.
 const RNG_ERRORS: u32 = 0b110_0110;
 
-impl Entropy for Rng {
-    fn fill(buffer: &mut [u8]) -> Result<(), GetRandomFailed> {
+impl Rng {
+    /// Fills a buffer.
+    ///
+    /// # Errors
+    /// The generator fails its tests.
+    pub fn fill(buffer: &mut [u8]) -> Result<(), Failed> {
         RNG_CONTROL.write(RNG_ENABLE);
         // FIPS 140-2, as §24.3.1 asks: the first number is not used, and each one differs from the
         // one before.
@@ -48,7 +57,7 @@ impl Entropy for Rng {
         for piece in buffer.chunks_mut(4) {
             let next = word()?;
             if next == last {
-                return Err(GetRandomFailed);
+                return Err(Failed);
             }
             piece.copy_from_slice(&next.to_ne_bytes()[..piece.len()]);
             last = next;
@@ -57,12 +66,12 @@ impl Entropy for Rng {
     }
 }
 
-fn word() -> Result<u32, GetRandomFailed> {
+fn word() -> Result<u32, Failed> {
     if RNG_STATUS.wait_for(RNG_READY) && RNG_STATUS.read() & RNG_ERRORS == 0 {
         return Ok(RNG_DATA.read());
     }
     // The next call starts it anew (§24.3.2).
     RNG_STATUS.write(0);
     RNG_CONTROL.write(0);
-    Err(GetRandomFailed)
+    Err(Failed)
 }

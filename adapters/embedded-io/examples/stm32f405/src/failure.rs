@@ -1,8 +1,7 @@
 //! Every way a try can fail.
 
 use starttls::error::{Error as Cause, Misuse, TlsError};
-use starttls::submission::{Outcome, Report, Said};
-use starttls_embedded_io::{Broken, Error};
+use starttls_embedded_io::Error;
 
 use crate::{config, modem, uart};
 
@@ -105,37 +104,16 @@ impl Failure {
             Self::Other => 50,
         }
     }
+}
 
-    /// What a submission came to: nothing but the server's word that it has the mail is success.
-    ///
-    /// # Errors
-    /// Anything else.
-    pub fn of(result: Result<Report, Broken<uart::Error>>) -> Result<(), Self> {
-        let (report, broken) = match &result {
-            Ok(report) => (report, None),
-            Err(broken) => (&*broken.report, Some(&broken.error)),
-        };
-        match &report.recipients[..] {
-            [Outcome::Delivered(_)] => return Ok(()),
-            [Outcome::Unknown] => return Err(Self::InDoubt),
-            _ => {}
+impl From<&Error<uart::Error>> for Failure {
+    fn from(error: &Error<uart::Error>) -> Self {
+        match error {
+            Error::Transport(error) => Self::Uart(*error),
+            Error::TimedOut => Self::TimedOut,
+            Error::Session(failure) => Self::Session(failure.error()),
+            _ => Self::Other,
         }
-        Err(match (broken, &report.recipients[..]) {
-            (Some(Error::Transport(error)), _) => Self::Uart(*error),
-            (Some(Error::TimedOut), _) => Self::TimedOut,
-            (Some(Error::Session(failure)), _) => Self::Session(failure.error()),
-            (Some(_), _) => Self::Other,
-            (None, [Outcome::Refused(said)]) => Self::Refused(said.code),
-            (None, _) => {
-                let code = |said: &Option<Said>| said.as_ref().map(|said| said.code);
-                match (code(&report.hello_refused), code(&report.login_refused), report.lacks) {
-                    (Some(code), _, _) => Self::NoService(code),
-                    (_, Some(code), _) => Self::Login(code),
-                    (_, _, Some(_)) => Self::Lacks,
-                    _ => Self::Unsent,
-                }
-            }
-        })
     }
 }
 

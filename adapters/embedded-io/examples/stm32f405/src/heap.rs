@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use embedded_alloc::LlffHeap;
 
+use crate::failure::Failure;
+
 /// The heap, in octets.
 pub const SIZE: usize = NEED + 512;
 
@@ -53,9 +55,15 @@ pub(crate) fn start() {
     unsafe { HEAP.heap.init(addr_of_mut!(MEMORY) as usize, SIZE) }
 }
 
-/// Octets that are free.
-pub fn free() -> usize {
-    HEAP.heap.free()
+/// Whether it has what a mail takes.
+///
+/// # Errors
+/// [`Failure::Heap`].
+pub fn check() -> Result<(), Failure> {
+    match HEAP.heap.free() {
+        free @ ..NEED => Err(Failure::Heap(free)),
+        _ => Ok(()),
+    }
 }
 
 /// The most octets that were ever in use.

@@ -13,6 +13,7 @@
 //! `starttls-embedded-io`, `asynchronous` on the executor of embassy.
 #![no_std]
 
+#[cfg(feature = "rustls")]
 extern crate alloc;
 
 pub mod board;
@@ -22,6 +23,7 @@ pub mod device;
 pub mod entropy;
 pub mod failure;
 pub mod guard;
+#[cfg_attr(not(feature = "rustls"), path = "no_heap.rs")]
 pub mod heap;
 #[cfg(feature = "semihosting")]
 pub mod host;
@@ -30,4 +32,5 @@ pub mod message;
 pub mod modem;
 mod registers;
 pub mod time;
+pub mod tls;
 pub mod uart;

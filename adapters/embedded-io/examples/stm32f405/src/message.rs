@@ -1,19 +1,24 @@
 //! The message, composed as it is sent: a text, and what the device is provisioned to attach.
 
-use alloc::string::String;
 use core::convert::Infallible;
 
+use heapless::{CapacityError, String};
 use starttls::submission::mime::{Attachment, Composer, Date, Mailbox, Message};
 use starttls_embedded_io::Composed;
-use starttls_rustcrypto::Entropy;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::entropy::Source;
 use crate::failure::Failure;
 use crate::{info, time};
 
 /// Octets of the message that are held at a time: a line of base64.
 pub const HELD: usize = 78;
+
+/// Octets of the device's name in a Message-ID, at most.
+pub const NAME: usize = 64;
+
+/// Random octets of a Message-ID.
+const UNIQUE: usize = 12;
 
 /// Gives the octets of an attachment.
 pub type Attached<'a> = &'a mut dyn FnMut(usize, &mut [u8]) -> Result<usize, Infallible>;
@@ -77,7 +82,7 @@ impl embedded_io_async::BufRead for Mail<'_> {
 #[derive(Debug)]
 pub struct Facts<'a> {
     date: Date,
-    id: String,
+    id: String<{ 2 * UNIQUE + 1 + NAME }>,
     from: Mailbox<'a>,
     to: [Mailbox<'a>; 1],
 }
@@ -86,18 +91,11 @@ impl<'a> Facts<'a> {
     /// Those of a message that is written now, which is `seconds` since 1970.
     ///
     /// # Errors
-    /// Without randomness there is no id.
+    /// Without randomness there is no id, nor with a name of more than [`NAME`] octets.
     pub fn new(config: &Config<'a>, seconds: u64) -> Result<Self, Failure> {
-        let mut unique = [0; 12];
+        let mut unique = [0; UNIQUE];
         Source::fill(&mut unique).map_err(|_| Failure::Randomness)?;
-        let mut id = String::with_capacity(2 * unique.len() + 1 + config.name.len());
-        for octet in unique {
-            for nibble in [octet >> 4, octet & 15] {
-                id.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-            }
-        }
-        id.push('@');
-        id.push_str(config.name);
+        let id = id(unique, config.name).map_err(|_| config::Error::Malformed)?;
         let mailbox = |name, address| Mailbox { name, address };
         Ok(Self {
             date: Date::new(seconds, 0)?,
@@ -122,4 +120,16 @@ impl<'a> Facts<'a> {
             attachments: if config.attachment.is_empty() { &[] } else { ATTACHMENT },
         }
     }
+}
+
+fn id<const N: usize>(unique: [u8; UNIQUE], name: &str) -> Result<String<N>, CapacityError> {
+    let mut id = String::new();
+    for octet in unique {
+        for nibble in [octet >> 4, octet & 15] {
+            id.push(char::from(b"0123456789abcdef"[usize::from(nibble)]))?;
+        }
+    }
+    id.push('@')?;
+    id.push_str(name)?;
+    Ok(id)
 }

@@ -3,7 +3,8 @@
 #![no_main]
 
 use embassy_executor::{Executor, Spawner};
-use starttls_embedded_io::submit_async_by;
+use starttls::tls::ClientTls;
+use starttls_embedded_io::{Buffers, submit_async_by};
 use starttls_stm32f405::device::{Job, deliver};
 use starttls_stm32f405::failure::Failure;
 use starttls_stm32f405::time::Instant;
@@ -32,11 +33,14 @@ fn start(spawner: Spawner, uart: Uart) {
 
 #[embassy_executor::task]
 async fn mail(uart: Uart) {
-    deliver(uart, async |job| {
-        let submission = job.submission()?;
-        let Job { uart, machine, tls, server, buffers, message, end, .. } = job;
+    deliver(uart, async |job: Job<'_, ClientTls>| {
+        let submission = job.boxed_submission()?;
+        let machine = job.machine()?;
+        let Job { uart, tls, receive, send, message, end, config, .. } = job;
+        let buffers = Buffers { receive, send };
         let by = end.reached();
-        let sent = submit_async_by(uart, machine, tls, server, buffers, submission, message, by);
+        let sent =
+            submit_async_by(uart, machine, tls, config.server, buffers, submission, message, by);
         Failure::of(sent.await)
     })
     .await

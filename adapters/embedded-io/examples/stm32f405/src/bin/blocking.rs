@@ -2,7 +2,8 @@
 #![no_std]
 #![no_main]
 
-use starttls_embedded_io::submit_by;
+use starttls::tls::ClientTls;
+use starttls_embedded_io::{Buffers, submit_by};
 use starttls_stm32f405::device::{Job, deliver};
 use starttls_stm32f405::failure::Failure;
 use starttls_stm32f405::{board, guard, time, uart::By};
@@ -13,10 +14,12 @@ fn main() -> ! {
 }
 
 extern "C" fn program() -> ! {
-    time::wait(deliver(board::start(), async |job| {
-        let submission = job.submission()?;
-        let Job { uart, machine, tls, server, buffers, message, end, .. } = job;
+    time::wait(deliver(board::start(), async |job: Job<'_, ClientTls>| {
+        let submission = job.boxed_submission()?;
+        let machine = job.machine()?;
+        let Job { uart, tls, receive, send, message, end, config, .. } = job;
+        let buffers = Buffers { receive, send };
         let by = By(end);
-        Failure::of(submit_by(uart, machine, tls, server, buffers, submission, message, by))
+        Failure::of(submit_by(uart, machine, tls, config.server, buffers, submission, message, by))
     }))
 }

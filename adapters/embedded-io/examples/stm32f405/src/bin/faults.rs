@@ -7,7 +7,8 @@ extern crate alloc;
 use alloc::vec::Vec;
 use core::hint::black_box;
 
-use starttls_stm32f405::device::deliver;
+use starttls::tls::ClientTls;
+use starttls_stm32f405::device::{Job, deliver};
 use starttls_stm32f405::failure::Failure;
 use starttls_stm32f405::{board, guard, heap, host, time};
 
@@ -33,7 +34,7 @@ extern "C" fn program() -> ! {
         // The heap is not what it is for a device that does nothing else.
         b"crowded" => {
             black_box(Vec::<u8>::with_capacity(heap::SIZE - heap::NEED + 64).leak());
-            time::wait(deliver(uart, async |_| Err(Failure::Other)));
+            time::wait(deliver(uart, async |_: Job<'_, ClientTls>| Err(Failure::Other)));
         }
         _ => {}
     }

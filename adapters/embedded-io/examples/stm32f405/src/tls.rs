@@ -1,0 +1,4 @@
+//! TLS, by one library or the other.
+
+#[cfg(feature = "rustls")]
+pub mod rustls;
