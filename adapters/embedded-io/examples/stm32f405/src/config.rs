@@ -33,7 +33,7 @@ pub enum Error {
 }
 
 /// A device's configuration.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Config<'a> {
     /// The authority that certifies the server: its certificate, DER. With the feature `pinned` the
     /// SHA-256 of the server's SubjectPublicKeyInfo.
@@ -82,8 +82,7 @@ impl<'a> Config<'a> {
     /// See [`Error`].
     pub fn read(block: &'a [u8]) -> Result<Self, Error> {
         let mut rest = block.strip_prefix(b"starttls-device 1\n").ok_or(Error::Missing)?;
-        let mut config = Self { tries: 1, patience: 300, ..Self::default() };
-        let (mut seen, mut mode) = (0_u32, "");
+        let mut values: [Option<&[u8]>; NAMES.len()] = [None; NAMES.len()];
         while !rest.starts_with(b"end\n") {
             let (name, length, value);
             (name, rest) = split(rest, b' ')?;
@@ -91,44 +90,68 @@ impl<'a> Config<'a> {
             let length = number(text(length)?)? as usize;
             (value, rest) = rest.split_at_checked(length).ok_or(Error::Malformed)?;
             rest = rest.strip_prefix(b"\n").ok_or(Error::Malformed)?;
-            let bit = match name {
-                b"anchor" => set(&mut config.anchor, value, 0),
-                b"attachment" => set(&mut config.attachment, value, 1),
-                b"dial" => set(&mut config.dial, text(value)?, 2),
-                b"server" => set(&mut config.server, text(value)?, 3),
-                b"mode" => set(&mut mode, text(value)?, 4),
-                b"name" => set(&mut config.name, text(value)?, 5),
-                b"user" => set(&mut config.user, text(value)?, 6),
-                b"password" => set(&mut config.password, text(value)?, 7),
-                b"from" => set(&mut config.from, text(value)?, 8),
-                b"to" => set(&mut config.to, text(value)?, 9),
-                b"tries" => set(&mut config.tries, number(text(value)?)?, 10),
-                b"patience" => set(&mut config.patience, number(text(value)?)?, 11),
-                b"since" => set(&mut config.since, number(text(value)?)?, 12),
-                _ => return Err(Error::Malformed),
-            };
-            if seen & bit != 0 {
+            let known = NAMES.iter().position(|known| known.as_bytes() == name);
+            if values[known.ok_or(Error::Malformed)?].replace(value).is_some() {
                 return Err(Error::Malformed);
             }
-            seen |= bit;
         }
-        config.implicit = match mode {
+        let mut texts = [""; TEXTS];
+        for (place, value) in texts.iter_mut().zip(values) {
+            *place = text(value.unwrap_or_default())?;
+        }
+        let mut numbers = [1, 300, 0];
+        for (place, value) in numbers.iter_mut().zip(&values[TEXTS..]) {
+            if let Some(value) = value {
+                *place = number(text(value)?)?;
+            }
+        }
+        let [dial, server, name, from, to, mode, user, password] = texts;
+        let [tries, patience, since] = numbers;
+        let [.., anchor, attachment] = values.map(Option::unwrap_or_default);
+        let implicit = match mode {
             "implicit" => true,
             "" | "starttls" => false,
             _ => return Err(Error::Malformed),
         };
-        let needed = [config.dial, config.server, config.name, config.from, config.to];
-        match needed.contains(&"") || config.anchor.is_empty() {
+        match texts[..NEEDED].contains(&"") || anchor.is_empty() {
             true => Err(Error::Incomplete),
-            false => Ok(config),
+            false => Ok(Self {
+                anchor,
+                dial,
+                server,
+                implicit,
+                name,
+                user,
+                password,
+                from,
+                to,
+                attachment,
+                tries,
+                patience,
+                since,
+            }),
         }
     }
 }
 
-fn set<T>(field: &mut T, value: T, bit: u32) -> u32 {
-    *field = value;
-    1 << bit
-}
+/// The values: texts, numbers, octets.
+const NAMES: [&str; 13] = [
+    "dial",
+    "server",
+    "name",
+    "from",
+    "to", // needed
+    "mode",
+    "user",
+    "password", // and others
+    "tries",
+    "patience",
+    "since", //
+    "anchor",
+    "attachment",
+];
+const NEEDED: usize = 5;
+const TEXTS: usize = 8;
 
 /// What is before the first `end`, and behind it.
 fn split(octets: &[u8], end: u8) -> Result<(&[u8], &[u8]), Error> {

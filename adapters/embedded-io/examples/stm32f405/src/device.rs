@@ -1,7 +1,6 @@
 //! The device's work: a mail, tried until the server has it.
 
 use starttls::error::Misuse;
-use starttls::protocol;
 use starttls::submission::mime::Composer;
 use starttls::submission::{Content, Credentials, Envelope, Require, Submission};
 use static_cell::ConstStaticCell;
@@ -58,15 +57,12 @@ pub struct Job<'a, T> {
 }
 
 impl<'a, T> Job<'a, T> {
-    /// The login and the envelope.
+    /// Tells a submission of SMTP the login and the envelope.
     ///
     /// # Errors
-    /// What it is provisioned with cannot be used.
-    // Where it ends up is for the caller to say.
-    #[inline(always)]
-    pub fn submission(&self) -> Result<Submission<'a>, Failure> {
+    /// What the device is provisioned with cannot be used.
+    pub fn prepare(&self, submission: &mut Submission<'a>) -> Result<(), Failure> {
         let config = self.config;
-        let mut submission = Submission::new(protocol::Mail::Smtp, config.name, config.implicit)?;
         if cfg!(feature = "login") && !config.user.is_empty() {
             let credentials = Credentials::password(config.user, config.password);
             submission.login(credentials, &mut |nonce| {
@@ -82,7 +78,7 @@ impl<'a, T> Job<'a, T> {
             require: Require::All,
         };
         submission.mail(envelope, true)?;
-        Ok(submission)
+        Ok(())
     }
 }
 

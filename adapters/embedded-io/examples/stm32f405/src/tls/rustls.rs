@@ -10,7 +10,8 @@ use rustls::crypto::GetRandomFailed;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
-use starttls::protocol::{ClientMachine, Implicit, SMTP, smtp};
+use starttls::negotiate::{Client, Either};
+use starttls::protocol::{Implicit, Mail, SMTP, smtp};
 use starttls::submission::{Outcome, Report, Said, Submission};
 use starttls::tls::ClientTls;
 #[cfg(feature = "pinned")]
@@ -58,10 +59,10 @@ impl<'a> Job<'a, ClientTls> {
     ///
     /// # Errors
     /// What it is provisioned with cannot be used.
-    pub fn machine(&self) -> Result<ClientMachine<'a>, Failure> {
+    pub fn machine(&self) -> Result<Either<Implicit<Client>, smtp::Client<'a>>, Failure> {
         Ok(match self.config.implicit {
-            true => Box::new(Implicit::client(&SMTP)),
-            false => Box::new(smtp::Client::new(self.config.name)?),
+            true => Either::One(Implicit::client(&SMTP)),
+            false => Either::Other(smtp::Client::new(self.config.name)?),
         })
     }
 
@@ -72,7 +73,10 @@ impl<'a> Job<'a, ClientTls> {
     // It is large, and is built on the stack before it is in its box: not while TLS needs that.
     #[inline(never)]
     pub fn boxed_submission(&self) -> Result<Box<Submission<'a>>, Failure> {
-        Ok(Box::new(self.submission()?))
+        let Config { name, implicit, .. } = *self.config;
+        let mut submission = Box::new(Submission::new(Mail::Smtp, name, implicit)?);
+        self.prepare(&mut submission)?;
+        Ok(submission)
     }
 }
 
