@@ -167,27 +167,64 @@ mod ecdsa {
         Scalar::<C>::reduce(&repr)
     }
 
-    /// `a` times the base point and `b` times `q`, bit by bit: nothing here is secret.
-    fn sum<C: CurveArithmetic>(
+    /// `a` times the base point and `b` times `q`: nothing here is secret.
+    pub(super) fn sum<C: CurveArithmetic>(
         a: &Scalar<C>,
         b: &Scalar<C>,
         q: ProjectivePoint<C>,
     ) -> ProjectivePoint<C> {
         let g = ProjectivePoint::<C>::generator();
-        let both = g + q;
+        let multiples = [q, g - q, g, g + q];
         let mut sum = ProjectivePoint::<C>::identity();
-        for (a, b) in a.to_repr().iter().zip(b.to_repr().iter()) {
-            for bit in (0..8).rev() {
-                sum = sum.double();
-                match (a >> bit & 1, b >> bit & 1) {
-                    (0, 0) => {}
-                    (_, 0) => sum += &g,
-                    (0, _) => sum += &q,
-                    _ => sum += &both,
+        let mut digits = [0; 8 * SCALAR + 1];
+        joint_sparse_form(&a.to_repr(), &b.to_repr(), &mut digits);
+        for &digit in digits.iter().rev().skip_while(|&&digit| digit == 0) {
+            sum = sum.double();
+            if let Some(multiple) = usize::from(digit.unsigned_abs()).checked_sub(1) {
+                match digit > 0 {
+                    true => sum += &multiples[multiple],
+                    false => sum -= &multiples[multiple],
                 }
             }
         }
         sum
+    }
+
+    /// Octets of a scalar, at most.
+    const SCALAR: usize = 48;
+
+    /// The joint sparse form of two numbers (Solinas, CORR 2001-41): digits `u` of the one and `v` of
+    /// the other as `3u + v`, the least significant first, of which half are zero. Both of `u` and
+    /// `v` are -1, 0 or 1.
+    fn joint_sparse_form(a: &[u8], b: &[u8], digits: &mut [i8]) {
+        let (mut carry_a, mut carry_b) = (0, 0);
+        for (at, digit) in digits.iter_mut().enumerate() {
+            let (a, b) = (carry_a + bits(a, at), carry_b + bits(b, at));
+            let (u, v) = (signed(a, b), signed(b, a));
+            (carry_a, carry_b) = (carry(carry_a, u), carry(carry_b, v));
+            *digit = 3 * u + v;
+        }
+    }
+
+    /// Three bits of a number, the lowest of them the bit `at`.
+    fn bits(number: &[u8], at: usize) -> u8 {
+        let octet = |index| number.iter().rev().nth(index).map_or(0, |&octet| u16::from(octet));
+        let both = octet(at / 8) | octet(at / 8 + 1) << 8;
+        (both >> (at % 8)) as u8 & 7
+    }
+
+    /// The digit of a number that ends in these bits, beside another.
+    fn signed(bits: u8, other: u8) -> i8 {
+        let nearest = [0, 1, 0, -1][usize::from(bits % 4)];
+        // The next digit of both is zero then.
+        if matches!(bits % 8, 3 | 5) && other % 4 == 2 { -nearest } else { nearest }
+    }
+
+    fn carry(before: u8, digit: i8) -> u8 {
+        match digit {
+            0 => before,
+            _ => u8::from(digit < 0),
+        }
     }
 
     struct Ecdsa<C> {
@@ -232,5 +269,39 @@ mod ecdsa {
         fn signature_alg_id(&self) -> AlgorithmIdentifier {
             self.id
         }
+    }
+}
+
+#[cfg(all(test, feature = "default"))]
+mod tests {
+    use elliptic_curve::ff::Field;
+    use elliptic_curve::group::Group;
+    use elliptic_curve::{CurveArithmetic, ProjectivePoint, Scalar};
+
+    use super::ecdsa::sum;
+
+    fn sums<C: CurveArithmetic>() {
+        let g = ProjectivePoint::<C>::generator();
+        let (one, two) = (Scalar::<C>::ONE, Scalar::<C>::from(2_u64));
+        let mut numbers = [Scalar::<C>::ZERO, one, two, -one, -two, two.invert().unwrap()].to_vec();
+        let mut number = Scalar::<C>::from(0x0123_4567_89ab_cdef);
+        for _ in 0..6 {
+            number = number * number + one;
+            numbers.push(number);
+        }
+        // Zero and one among the points: sums that meet infinity and doublings.
+        for q in [g, -g, g.double(), g * number, ProjectivePoint::<C>::identity()] {
+            for a in &numbers {
+                for b in &numbers {
+                    assert_eq!(sum::<C>(a, b, q), g * a + q * b);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_the_products() {
+        sums::<p256::NistP256>();
+        sums::<p384::NistP384>();
     }
 }
