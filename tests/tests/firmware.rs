@@ -140,15 +140,28 @@ fn a_mail_with_an_attachment_arrives_by_every_door() {
 }
 
 #[test]
-fn a_server_may_have_keys_of_rsa_and_a_long_certificate() {
+fn a_server_may_have_keys_of_rsa_and_a_chain_of_certificates() {
     let Some(servers) = skip_or_fail(Servers::certified(Ca::rsa())) else { return };
     for firmware in FIRMWARES {
-        for port in [servers.postfix.smtp, servers.postfix.bulky] {
+        for port in [servers.postfix.smtp, servers.postfix.chained] {
             let halted = servers.board(firmware).run(&Modem::start(port, &[]));
             assert_halted(&halted, 0, &["sent"]);
             eprintln!("{firmware} {:?}", halted.log());
         }
     }
+}
+
+#[test]
+fn a_chain_is_as_long_as_the_heap_lets_it() {
+    let Some(servers) = skip_or_fail(Servers::certified(Ca::rsa())) else { return };
+    let modem = || Modem::start(servers.postfix.bulky, &[]);
+    let halted = servers.board("blocking").run(&modem());
+    assert_halted(&halted, 102, &["heap exhausted"]);
+    assert_eq!(servers.mails(), 0);
+
+    let halted = servers.board("long-chains").run(&modem());
+    assert_halted(&halted, 0, &["sent"]);
+    eprintln!("long-chains {:?}", halted.log());
 }
 
 #[test]

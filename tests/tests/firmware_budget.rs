@@ -117,12 +117,13 @@ fn sent(firmware: &Firmware, ca: &Ca, postfix: &Postfix) -> Result<Figures, Miss
     };
     let instructions =
         |halted: &Halted, text| halted.number(text) as u64 * PER_CYCLE.0 / PER_CYCLE.1;
-    let mut halted = run(board()?, postfix.smtp);
+    let halted = run(board()?, postfix.smtp);
     let mut figures =
         Figures::from([("instructions", instructions(&halted, "cycles up to the message"))]);
-    if firmware.login {
-        halted = run(board()?.login(), postfix.submission);
-    }
+    let halted = match firmware.login {
+        true => run(board()?.login(), postfix.submission),
+        false => halted,
+    };
     figures.extend([
         ("with the mail", instructions(&halted, "cycles of work")),
         ("peak heap", halted.number("peak of the heap") as u64),

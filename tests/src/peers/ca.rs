@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SignatureAlgorithm, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SignatureAlgorithm,
+    date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -30,6 +31,8 @@ pub struct Ca {
     pub untrusted: Identity,
     /// As `server`, but of over 4 KiB.
     pub bulky: Identity,
+    /// As `server`, but by an authority that this one certified.
+    pub chained: Identity,
     /// For a client, with the name alice@mail.test.
     pub client: Identity,
     dir: TempDir,
@@ -76,6 +79,7 @@ impl Ca {
         let dir = open_directory();
         let root = Authority::new("Test CA", keys);
         let stranger = Authority::new("Untrusted CA", keys);
+        let delegate = root.delegate("Delegated CA");
         let server = |names: &[&str]| leaf(names, ExtendedKeyUsagePurpose::ServerAuth);
 
         let mut expired = server(NAMES);
@@ -97,6 +101,7 @@ impl Ca {
             wrong_name: root.certify(&server(&["other.example"]), at, "wrong-name"),
             untrusted: stranger.certify(&server(NAMES), at, "untrusted"),
             bulky: root.certify(&bulky, at, "bulky"),
+            chained: delegate.certify(&server(NAMES), at, "chained"),
             client: root.certify(&client, at, "client"),
             dir,
         }
@@ -117,12 +122,24 @@ struct Authority {
 
 impl Authority {
     fn new(name: &str, keys: &'static SignatureAlgorithm) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate_for(keys).expect("a key");
+        let (params, key) = (authority(name), KeyPair::generate_for(keys).expect("a key"));
         let certificate = params.self_signed(&key).expect("a certificate");
+        Self::of(keys, &certificate, params, key)
+    }
+
+    /// Another, which this one certifies.
+    fn delegate(&self, name: &str) -> Self {
+        let (params, key) = (authority(name), KeyPair::generate_for(self.keys).expect("a key"));
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Self::of(self.keys, &certificate, params, key)
+    }
+
+    fn of(
+        keys: &'static SignatureAlgorithm,
+        certificate: &Certificate,
+        params: CertificateParams,
+        key: KeyPair,
+    ) -> Self {
         Self {
             keys,
             pem: certificate.pem(),
@@ -150,6 +167,14 @@ impl Authority {
         write(&identity.combined_pem, key.serialize_pem() + &chain);
         identity
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn leaf(names: &[&str], purpose: ExtendedKeyUsagePurpose) -> CertificateParams {

@@ -38,6 +38,8 @@ pub struct Postfix {
     pub untrusted: u16,
     /// As `smtp`, with [`Ca::bulky`].
     pub bulky: u16,
+    /// As `smtp`, with [`Ca::chained`].
+    pub chained: u16,
     /// Where mail for the domain out.test goes to: a server that the test brings, which has to
     /// offer STARTTLS with a certificate of the same authority for localhost.
     pub outbound: u16,
@@ -83,7 +85,7 @@ impl Postfix {
         write(&at("deliver"), DELIVER);
 
         let smtp = dovecot.relay;
-        let ports = [(); 9].map(|()| free_port());
+        let ports = [(); 10].map(|()| free_port());
         let [
             submission,
             submissions,
@@ -94,6 +96,7 @@ impl Postfix {
             wrong_name,
             untrusted,
             bulky,
+            chained,
         ] = ports;
         let outbound = free_port();
         let with = |identity: &Identity| {
@@ -117,6 +120,7 @@ impl Postfix {
             (wrong_name, &with(&ca.wrong_name)),
             (untrusted, &with(&ca.untrusted)),
             (bulky, &with(&ca.bulky)),
+            (chained, &with(&ca.chained)),
         ];
         let listeners: String = services
             .iter()
@@ -156,6 +160,7 @@ impl Postfix {
             wrong_name,
             untrusted,
             bulky,
+            chained,
             outbound,
             leash,
             dir,

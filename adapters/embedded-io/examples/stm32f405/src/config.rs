@@ -80,6 +80,8 @@ impl<'a> Config<'a> {
     ///
     /// # Errors
     /// See [`Error`].
+    // Not on the stack while TLS needs that.
+    #[inline(never)]
     pub fn read(block: &'a [u8]) -> Result<Self, Error> {
         let mut rest = block.strip_prefix(b"starttls-device 1\n").ok_or(Error::Missing)?;
         let mut values: [Option<&[u8]>; NAMES.len()] = [None; NAMES.len()];

@@ -20,7 +20,7 @@ use crate::{board, guard, heap, log, modem, time};
 pub const RECEIVE: usize = if cfg!(feature = "large-records") { 16_645 } else { 4096 };
 
 /// Octets of the send buffer, to which records are cut.
-pub const SEND: usize = 1024;
+pub const SEND: usize = 512;
 
 /// Milliseconds between tries.
 const PAUSE: u32 = 1000;

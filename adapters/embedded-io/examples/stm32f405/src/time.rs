@@ -2,7 +2,7 @@
 
 use core::cell::RefCell;
 use core::future::{Future, poll_fn};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Poll, Waker};
 
@@ -112,8 +112,7 @@ impl Instant {
 }
 
 /// Runs a future where there is no executor. The core sleeps between interrupts.
-pub fn wait<R>(future: impl Future<Output = R>) -> R {
-    let mut future = pin!(future);
+pub fn wait<R>(mut future: Pin<&mut impl Future<Output = R>>) -> R {
     let mut context = Context::from_waker(Waker::noop());
     loop {
         if let Poll::Ready(result) = future.as_mut().poll(&mut context) {

@@ -20,9 +20,9 @@ use crate::time::{self, Instant};
 /// Bits a second.
 const BAUD: u32 = 115_200;
 
-/// Octets that wait. At 11,520 a second that is for 170 ms of computing, and the longest single
-/// step of a handshake takes about half of it.
-pub const RING: usize = 2048;
+/// Octets that wait. At 11,520 a second that is for 88 ms of computing. The longest single step of a
+/// handshake takes about as long, but a server has nothing to send then: it waits for the client.
+pub const RING: usize = 1024;
 
 const STATUS: Register = Register::at(0x4001_1000);
 const DATA: Register = Register::at(0x4001_1004);

@@ -2,6 +2,8 @@
 #![no_std]
 #![no_main]
 
+use core::pin::pin;
+
 use starttls::tls::ClientTls;
 use starttls_embedded_io::{Buffers, submit_by};
 use starttls_stm32f405::device::{Job, deliver};
@@ -14,12 +16,16 @@ fn main() -> ! {
 }
 
 extern "C" fn program() -> ! {
-    time::wait(deliver(board::start(), async |job: Job<'_, ClientTls>| {
-        let submission = job.boxed_submission()?;
-        let machine = job.machine()?;
-        let Job { uart, tls, receive, send, message, end, config, .. } = job;
-        let buffers = Buffers { receive, send };
-        let by = By(end);
-        Failure::of(submit_by(uart, machine, tls, config.server, buffers, submission, message, by))
-    }))
+    time::wait(pin!(deliver(board::start(), async |job| submit(job))))
+}
+
+// The stack of what is before and behind it is another's.
+#[inline(never)]
+fn submit(job: Job<'_, ClientTls>) -> Result<(), Failure> {
+    let submission = job.boxed_submission()?;
+    let machine = job.machine()?;
+    let Job { uart, tls, receive, send, message, end, config, .. } = job;
+    let buffers = Buffers { receive, send };
+    let by = By(end);
+    Failure::of(submit_by(uart, machine, tls, config.server, buffers, submission, message, by))
 }

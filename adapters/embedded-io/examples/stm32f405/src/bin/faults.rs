@@ -6,6 +6,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use core::hint::black_box;
+use core::pin::pin;
 
 use starttls::tls::ClientTls;
 use starttls_stm32f405::device::{Job, deliver};
@@ -34,7 +35,7 @@ extern "C" fn program() -> ! {
         // The heap is not what it is for a device that does nothing else.
         b"crowded" => {
             black_box(Vec::<u8>::with_capacity(heap::SIZE - heap::NEED + 64).leak());
-            time::wait(deliver(uart, async |_: Job<'_, ClientTls>| Err(Failure::Other)));
+            time::wait(pin!(deliver(uart, async |_: Job<'_, ClientTls>| Err(Failure::Other))));
         }
         _ => {}
     }

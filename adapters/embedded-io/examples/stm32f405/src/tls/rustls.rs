@@ -28,6 +28,8 @@ use crate::uart;
 
 /// TLS 1.3 with the algorithms of the features.
 impl Tls for ClientTls {
+    // What is needed on the stack to make it is not needed while it is used.
+    #[inline(never)]
     fn new(config: &Config<'_>, reading: Reading) -> Result<Self, Failure> {
         let provider = starttls_rustcrypto::provider::<Source>();
         #[cfg(feature = "pinned")]
