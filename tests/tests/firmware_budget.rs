@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use rcgen::{KeyPair, PublicKeyData};
-use rustls::pki_types::PrivateKeyDer;
-use sha2::{Digest, Sha256};
 use starttls_tests::peers::{
     Board, Ca, Dovecot, Halted, Missing, Modem, Postfix, Program, skip_or_fail,
 };
@@ -26,6 +23,8 @@ struct Firmware {
     image: &'static str,
     configuration: &'static str,
     login: bool,
+    /// It trusts a key in place of an authority.
+    pinned: bool,
     targets: &'static [(&'static str, u64)],
 }
 
@@ -34,30 +33,42 @@ const FIRMWARES: &[Firmware] = &[
         image: "blocking",
         configuration: "TLS 1.3, X25519, P-256, ChaCha20, AES-128, ECDSA, RSA, AUTH, attachments, any record",
         login: true,
+        pinned: false,
         targets: &[("flash", 256 * KIB), ("RAM in all", 48 * KIB), ("instructions", 20_000_000)],
     },
     Firmware {
         image: "asynchronous",
         configuration: "the same on embassy's executor",
         login: true,
+        pinned: false,
         targets: &[],
     },
     Firmware {
         image: "small",
         configuration: "P-256, AES-128, ECDSA, attachments, records of 4 KiB",
         login: false,
+        pinned: false,
         targets: &[("flash", 192 * KIB), ("RAM in all", 28 * KIB), ("instructions", 20_000_000)],
     },
     Firmware {
         image: "pinned",
         configuration: "the same, a key in place of the chain",
         login: false,
+        pinned: true,
         targets: &[("flash", 170 * KIB)],
+    },
+    Firmware {
+        image: "embedded-tls",
+        configuration: "a key in place of the chain, embedded-tls in place of rustls, no allocator",
+        login: false,
+        pinned: true,
+        targets: &[],
     },
     Firmware {
         image: "negotiation",
         configuration: "SMTP up to the hand-over, and nothing else",
         login: false,
+        pinned: false,
         targets: &[("flash", 4 * KIB)],
     },
 ];
@@ -103,12 +114,7 @@ fn linked(image: &PathBuf) -> Result<Figures, Missing> {
 fn sent(firmware: &Firmware, ca: &Ca, postfix: &Postfix) -> Result<Figures, Missing> {
     let board = || -> Result<Board, Missing> {
         let board = Board::new(firmware.image, ca)?.counting();
-        if firmware.image != "pinned" {
-            return Ok(board);
-        }
-        let key = PrivateKeyDer::try_from(&ca.server.key_der[..]).expect("a key");
-        let key = KeyPair::try_from(&key).expect("a key").subject_public_key_info();
-        Ok(board.set_octets("anchor", &Sha256::digest(key)))
+        Ok(if firmware.pinned { board.pinned(&ca.server) } else { board })
     };
     let run = |board: Board, port| {
         let halted = board.run(&Modem::start(port, &[]));

@@ -53,33 +53,35 @@ pub struct Job<'a, T> {
     pub end: Instant,
     /// What the device is provisioned with.
     pub config: &'a Config<'a>,
-    to: &'a [&'a str],
+    /// Who gets the mail.
+    pub to: &'a [&'a str],
 }
 
-impl<'a, T> Job<'a, T> {
-    /// Tells a submission of SMTP the login and the envelope.
-    ///
-    /// # Errors
-    /// What the device is provisioned with cannot be used.
-    pub fn prepare(&self, submission: &mut Submission<'a>) -> Result<(), Failure> {
-        let config = self.config;
-        if cfg!(feature = "login") && !config.user.is_empty() {
-            let credentials = Credentials::password(config.user, config.password);
-            submission.login(credentials, &mut |nonce| {
-                Source::fill(nonce).map_err(|_| Misuse::Randomness.into())
-            })?;
-        }
-        let envelope = Envelope {
-            from: config.from,
-            to: self.to,
-            size: None,
-            content: Content::SevenBit,
-            utf8: false,
-            require: Require::All,
-        };
-        submission.mail(envelope, true)?;
-        Ok(())
+/// Tells a submission of SMTP the login and the envelope.
+///
+/// # Errors
+/// What the device is provisioned with cannot be used.
+pub fn prepare<'a>(
+    submission: &mut Submission<'a>,
+    config: &Config<'a>,
+    to: &'a [&'a str],
+) -> Result<(), Failure> {
+    if cfg!(feature = "login") && !config.user.is_empty() {
+        let credentials = Credentials::password(config.user, config.password);
+        submission.login(credentials, &mut |nonce| {
+            Source::fill(nonce).map_err(|_| Misuse::Randomness.into())
+        })?;
     }
+    let envelope = Envelope {
+        from: config.from,
+        to,
+        size: None,
+        content: Content::SevenBit,
+        utf8: false,
+        require: Require::All,
+    };
+    submission.mail(envelope, true)?;
+    Ok(())
 }
 
 /// Sends the device's mail, in as many tries as it is provisioned for, and ends the program.

@@ -21,7 +21,7 @@ use starttls_rustcrypto::Entropy;
 
 use crate::clock::Reading;
 use crate::config::Config;
-use crate::device::{Job, Tls};
+use crate::device::{Job, Tls, prepare};
 use crate::entropy::Source;
 use crate::failure::Failure;
 use crate::uart;
@@ -75,7 +75,7 @@ impl<'a> Job<'a, ClientTls> {
     pub fn boxed_submission(&self) -> Result<Box<Submission<'a>>, Failure> {
         let Config { name, implicit, .. } = *self.config;
         let mut submission = Box::new(Submission::new(Mail::Smtp, name, implicit)?);
-        self.prepare(&mut submission)?;
+        prepare(&mut submission, self.config, self.to)?;
         Ok(submission)
     }
 }
