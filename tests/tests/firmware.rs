@@ -5,14 +5,20 @@ use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use starttls_tests::peers::{
-    Board, Ca, Call, Dovecot, Fault, Halted, Mailbox, Missing, Modem, Postfix, Side, python,
-    skip_or_fail,
+    Board, Ca, Call, Dovecot, Fault, Halted, Impostor, Mailbox, Missing, Modem, Postfix, Proof,
+    Side, python, skip_or_fail,
 };
 
 const TO: &str = "bob@mail.test";
 
 /// The firmwares, which differ in how they wait.
 const FIRMWARES: &[&str] = &["blocking", "asynchronous"];
+
+/// With embedded-tls in place of rustls, and trust in a key in place of the authority.
+const PINNED: &str = "embedded-tls";
+
+/// The same with AUTH.
+const PINNED_LOGIN: &str = "embedded-tls-login";
 
 /// The servers of a test.
 struct Servers {
@@ -35,7 +41,11 @@ impl Servers {
     }
 
     fn board(&self, firmware: &str) -> Board {
-        Board::new(firmware, &self.ca).expect("found before")
+        let board = Board::new(firmware, &self.ca).expect("found before");
+        match firmware {
+            PINNED | PINNED_LOGIN => board.pinned(&self.ca.server),
+            _ => board,
+        }
     }
 
     fn mails(&self) -> usize {
@@ -280,6 +290,11 @@ fn a_line_that_goes_silent_anywhere_is_an_error_and_is_tried_again_asynchronousl
     goes_silent("asynchronous");
 }
 
+#[test]
+fn a_line_that_goes_silent_anywhere_is_an_error_and_is_tried_again_by_embedded_tls() {
+    goes_silent(PINNED);
+}
+
 fn loses(firmware: &str) {
     let Some(servers) = skip_or_fail(Servers::start()) else { return };
     let places = places(&servers, firmware);
@@ -307,6 +322,11 @@ fn lost_octets_and_a_lost_line_are_errors_and_are_tried_again_blocking() {
 #[test]
 fn lost_octets_and_a_lost_line_are_errors_and_are_tried_again_asynchronously() {
     loses("asynchronous");
+}
+
+#[test]
+fn lost_octets_and_a_lost_line_are_errors_and_are_tried_again_by_embedded_tls() {
+    loses(PINNED);
 }
 
 #[test]
@@ -340,6 +360,8 @@ fn a_configuration_that_is_none_is_said_to_be() {
         let halted = board().expect("found before").run_with(&Modem::without_line(), &config);
         assert_halted(&halted, 10, &[said]);
     }
+    let long = board().expect("found before").set("name", &"n".repeat(65));
+    assert_halted(&long.run(&Modem::without_line()), 10, &["configuration malformed"]);
     let garbage = board().expect("found before").set("anchor", "no certificate");
     assert_halted(&garbage.run(&Modem::without_line()), 13, &["trust anchor malformed"]);
 }
@@ -358,5 +380,67 @@ fn what_ends_the_program_is_named() {
         let last = outcomes(&halted).pop().unwrap_or_default();
         assert_eq!(halted.status(), Some(status), "{halted:?}");
         assert!(last.starts_with(said), "{argument}: {halted:?}");
+    }
+}
+
+#[test]
+fn another_tls_library_sends_the_mail_by_every_door() {
+    let Some(servers) = skip_or_fail(Servers::start()) else { return };
+    let attachment = octets(30_000);
+    for (sent, mode, port) in
+        [(1, "starttls", servers.postfix.submission), (2, "implicit", servers.postfix.submissions)]
+    {
+        let modem = Modem::start(port, &[]);
+        let board = servers.board(PINNED_LOGIN).login();
+        let halted = board.set("mode", mode).set_octets("attachment", &attachment).run(&modem);
+        assert_halted(&halted, 0, &["sent"]);
+        assert!(modem.calls()[0].hung_up);
+        for message in servers.postfix.mailbox(TO).wait_for(sent) {
+            let Some((text, octets)) = skip_or_fail(read(&message)) else { return };
+            assert_eq!(text, "Hello from a microcontroller.");
+            assert!(octets == attachment, "{mode}: another attachment");
+        }
+        eprintln!("{mode}: {:?}", halted.log());
+    }
+}
+
+#[test]
+fn another_tls_library_is_no_reason_to_trust_another_key() {
+    let Some(servers) = skip_or_fail(Servers::start()) else { return };
+    let (ca, postfix) = (&servers.ca, &servers.postfix);
+    let run = |board: Board, port| board.run(&Modem::start(port, &[]));
+    // The authority's certificate is no digest of a key.
+    let none = Board::new(PINNED, ca).expect("found before").run(&Modem::without_line());
+    assert_halted(&none, 13, &["trust anchor malformed"]);
+
+    let other = run(servers.board(PINNED).pinned(&ca.untrusted), postfix.smtp);
+    assert_halted(&other, 31, &["certificate not the pinned one"]);
+    assert!(postfix.log().contains("SSL_accept error"), "{}", postfix.log());
+    let plain = run(servers.board(PINNED), postfix.plaintext);
+    assert_halted(&plain, 32, &["upgrade refused 502"]);
+    let nobody = servers.board(PINNED).set("to", Postfix::REFUSED);
+    assert_halted(&run(nobody, postfix.smtp), 42, &["mail refused 550"]);
+    let login = servers.board(PINNED_LOGIN).login().set("password", "wrong");
+    assert_halted(&run(login, postfix.submission), 41, &["login refused 535"]);
+    let large = run(servers.board(PINNED).pinned(&ca.bulky), postfix.bulky);
+    assert_eq!(large.status(), Some(34), "{large:?}");
+    assert!(large.number("record larger than the buffer") > 4096, "{large:?}");
+    assert_eq!(servers.mails(), 0);
+}
+
+#[test]
+fn a_handshake_that_is_over_is_no_proof() {
+    let ca = Ca::new();
+    for (proof, said) in [
+        (Proof::None, "no certificate"),
+        (Proof::Certificate, "TLS broken by the server"),
+        (Proof::OtherSignature, "certificate not acceptable"),
+        (Proof::SignatureAlone, "TLS broken by the server"),
+    ] {
+        let Some(board) = skip_or_fail(Board::new(PINNED, &ca)) else { return };
+        let impostor = Impostor::start(&ca.server, proof);
+        let halted = board.pinned(&ca.server).run(&Modem::start(impostor.port, &[]));
+        assert_eq!(impostor.heard(), "", "{proof:?}: {halted:?}");
+        assert_halted(&halted, 31, &[said]);
     }
 }

@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use rcgen::{KeyPair, PublicKeyData};
-use rustls::pki_types::PrivateKeyDer;
-use sha2::{Digest, Sha256};
 use starttls_tests::peers::{
     Board, Ca, Dovecot, Halted, Missing, Modem, Postfix, Program, skip_or_fail,
 };
@@ -26,6 +23,11 @@ struct Firmware {
     image: &'static str,
     configuration: &'static str,
     login: bool,
+    /// Its instructions can be: the executor of embassy sleeps by itself, which cannot be told from
+    /// work.
+    counted: bool,
+    /// It trusts a key in place of an authority.
+    pinned: bool,
     targets: &'static [(&'static str, u64)],
 }
 
@@ -34,30 +36,48 @@ const FIRMWARES: &[Firmware] = &[
         image: "blocking",
         configuration: "TLS 1.3, X25519, P-256, ChaCha20, AES-128, ECDSA, RSA, AUTH, attachments, any record",
         login: true,
+        counted: true,
+        pinned: false,
         targets: &[("flash", 256 * KIB), ("RAM in all", 48 * KIB), ("instructions", 20_000_000)],
     },
     Firmware {
         image: "asynchronous",
         configuration: "the same on embassy's executor",
         login: true,
+        counted: false,
+        pinned: false,
         targets: &[],
     },
     Firmware {
         image: "small",
         configuration: "P-256, AES-128, ECDSA, attachments, records of 4 KiB",
         login: false,
+        counted: true,
+        pinned: false,
         targets: &[("flash", 192 * KIB), ("RAM in all", 28 * KIB), ("instructions", 20_000_000)],
     },
     Firmware {
         image: "pinned",
         configuration: "the same, a key in place of the chain",
         login: false,
+        counted: true,
+        pinned: true,
         targets: &[("flash", 170 * KIB)],
+    },
+    Firmware {
+        image: "embedded-tls",
+        configuration: "a key in place of the chain, embedded-tls in place of rustls, no allocator",
+        login: false,
+        counted: true,
+        pinned: true,
+        targets: &[],
     },
     Firmware {
         image: "negotiation",
         configuration: "SMTP up to the hand-over, and nothing else",
         login: false,
+        counted: true,
+        pinned: false,
         targets: &[("flash", 4 * KIB)],
     },
 ];
@@ -99,36 +119,36 @@ fn linked(image: &PathBuf) -> Result<Figures, Missing> {
     Ok([("flash", flash), ("variables", data), ("RAM in all", end - 0x2000_0000)].into())
 }
 
-/// A mail without an attachment, over STARTTLS, with a login where the firmware has one.
+/// A mail without an attachment, over STARTTLS, with a login where the firmware has one; the work up
+/// to the message is that of a session without.
 fn sent(firmware: &Firmware, ca: &Ca, postfix: &Postfix) -> Result<Figures, Missing> {
-    let board = || -> Result<Board, Missing> {
-        let board = Board::new(firmware.image, ca)?.counting();
-        if firmware.image != "pinned" {
-            return Ok(board);
+    let run = |login: bool| -> Result<Halted, Missing> {
+        let mut board = Board::new(firmware.image, ca)?.counting();
+        if firmware.pinned {
+            board = board.pinned(&ca.server);
         }
-        let key = PrivateKeyDer::try_from(&ca.server.key_der[..]).expect("a key");
-        let key = KeyPair::try_from(&key).expect("a key").subject_public_key_info();
-        Ok(board.set_octets("anchor", &Sha256::digest(key)))
-    };
-    let run = |board: Board, port| {
+        let (board, port) = match login {
+            true => (board.login(), postfix.submission),
+            false => (board, postfix.smtp),
+        };
         let halted = board.run(&Modem::start(port, &[]));
         assert_eq!(halted.status(), Some(0), "{halted:?}");
-        halted
+        Ok(halted)
     };
-    let instructions =
-        |halted: &Halted, text| halted.number(text) as u64 * PER_CYCLE.0 / PER_CYCLE.1;
-    let halted = run(board()?, postfix.smtp);
-    let mut figures =
-        Figures::from([("instructions", instructions(&halted, "cycles up to the message"))]);
-    let halted = match firmware.login {
-        true => run(board()?.login(), postfix.submission),
-        false => halted,
-    };
-    figures.extend([
-        ("with the mail", instructions(&halted, "cycles of work")),
-        ("peak heap", halted.number("peak of the heap") as u64),
-        ("peak stack", halted.number("peak of the stack") as u64),
+    let whole = run(firmware.login)?;
+    let mut figures = Figures::from([
+        ("peak heap", whole.number("peak of the heap") as u64),
+        ("peak stack", whole.number("peak of the stack") as u64),
     ]);
+    if firmware.counted {
+        let handshake = if firmware.login { &run(false)? } else { &whole };
+        let instructions =
+            |halted: &Halted, text| halted.number(text) as u64 * PER_CYCLE.0 / PER_CYCLE.1;
+        figures.extend([
+            ("instructions", instructions(handshake, "cycles up to the message")),
+            ("with the mail", instructions(&whole, "cycles of work")),
+        ]);
+    }
     Ok(figures)
 }
 
@@ -144,10 +164,6 @@ fn measure() -> Result<Vec<(&'static str, Figures)>, Missing> {
             figures.retain(|name, _| *name == "flash");
         } else {
             figures.extend(sent(firmware, &ca, &postfix)?);
-        }
-        // The executor of embassy sleeps by itself, which cannot be told from work.
-        if firmware.image == "asynchronous" {
-            figures.retain(|name, _| !matches!(*name, "instructions" | "with the mail"));
         }
         all.push((firmware.image, figures));
     }

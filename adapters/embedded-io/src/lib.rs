@@ -143,7 +143,9 @@
 //! left are [`negotiate`] and its kin: they go up to the hand-over, and give the transport to the
 //! TLS library of your choice, embedded-tls for example, and a
 //! [`ForeignTls`](starttls::negotiate::ForeignTls), with which the machines behind the hand-over
-//! are told what it decrypted. [`submit_inside`] does so for a mail.
+//! are told what it decrypted. [`submit_inside`] does so for a mail, and the firmware `embedded_tls`
+//! of `examples/stm32f405` is a whole device that does it. Whom to trust is the library's business, or
+//! that of a verifier of yours: [`pins`](starttls::pins) has what one needs that trusts a key.
 //!
 //! # Features
 //!

@@ -4,9 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rcgen::{KeyPair, PublicKeyData};
+use rustls::pki_types::PrivateKeyDer;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::{Ca, Missing, Modem, PASSWORD, Program, Ran, USER, open_directory};
+use super::{Ca, Identity, Missing, Modem, PASSWORD, Program, Ran, USER, open_directory};
 
 /// Where `tests/run firmware` has built the firmware.
 const IMAGES: &str = "STARTTLS_FIRMWARE";
@@ -79,6 +82,16 @@ impl Board {
         let path = self.path(name);
         std::fs::write(&path, octets).expect("a file of ours");
         self.set(name, &format!("@{}", path.display()))
+    }
+
+    /// Provisions it to trust a server's key in place of the authority.
+    ///
+    /// # Panics
+    /// If there is no such key.
+    pub fn pinned(self, server: &Identity) -> Self {
+        let key = PrivateKeyDer::try_from(&server.key_der[..]).expect("a key");
+        let key = KeyPair::try_from(&key).expect("a key").subject_public_key_info();
+        self.set_octets("anchor", &Sha256::digest(key))
     }
 
     /// Has it log in as [`USER`].

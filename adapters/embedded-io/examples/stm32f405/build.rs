@@ -8,8 +8,11 @@ fn main() {
     // The stack of the program and the RAM in all: what is not used of it is the application's. A
     // chain takes 1.9 KiB of the stack for each certificate between the server's and the trusted
     // one: there is room for one.
-    let has = |feature| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let has = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
     let (stack, total) = match () {
+        () if !has("RUSTLS") && has("LARGE_RECORDS") => (18, 38),
+        () if !has("RUSTLS") && has("LOGIN") => (18, 26),
+        () if !has("RUSTLS") => (16, 24),
         () if has("LONG_CHAINS") => (18, 61),
         // The future of the mail is a variable there.
         () if has("LARGE_RECORDS") && has("EMBASSY") => (14, 50),

@@ -1,6 +1,8 @@
 //! The device's work: a mail, tried until the server has it.
 
 use starttls::error::Misuse;
+use starttls::negotiate::{Client, Either};
+use starttls::protocol::{Implicit, SMTP, smtp};
 use starttls::submission::mime::Composer;
 use starttls::submission::{Content, Credentials, Envelope, Require, Submission};
 use static_cell::ConstStaticCell;
@@ -53,33 +55,48 @@ pub struct Job<'a, T> {
     pub end: Instant,
     /// What the device is provisioned with.
     pub config: &'a Config<'a>,
-    to: &'a [&'a str],
+    /// Who gets the mail.
+    pub to: &'a [&'a str],
 }
 
 impl<'a, T> Job<'a, T> {
-    /// Tells a submission of SMTP the login and the envelope.
+    /// STARTTLS, or nothing before TLS.
     ///
     /// # Errors
-    /// What the device is provisioned with cannot be used.
-    pub fn prepare(&self, submission: &mut Submission<'a>) -> Result<(), Failure> {
-        let config = self.config;
-        if cfg!(feature = "login") && !config.user.is_empty() {
-            let credentials = Credentials::password(config.user, config.password);
-            submission.login(credentials, &mut |nonce| {
-                Source::fill(nonce).map_err(|_| Misuse::Randomness.into())
-            })?;
-        }
-        let envelope = Envelope {
-            from: config.from,
-            to: self.to,
-            size: None,
-            content: Content::SevenBit,
-            utf8: false,
-            require: Require::All,
-        };
-        submission.mail(envelope, true)?;
-        Ok(())
+    /// What it is provisioned with cannot be used.
+    pub fn machine(&self) -> Result<Either<Implicit<Client>, smtp::Client<'a>>, Failure> {
+        Ok(match self.config.implicit {
+            true => Either::One(Implicit::client(&SMTP)),
+            false => Either::Other(smtp::Client::new(self.config.name)?),
+        })
     }
+}
+
+/// Tells a submission of SMTP the login and the envelope.
+///
+/// # Errors
+/// What the device is provisioned with cannot be used.
+pub fn prepare<'a>(
+    submission: &mut Submission<'a>,
+    config: &Config<'a>,
+    to: &'a [&'a str],
+) -> Result<(), Failure> {
+    if cfg!(feature = "login") && !config.user.is_empty() {
+        let credentials = Credentials::password(config.user, config.password);
+        submission.login(credentials, &mut |nonce| {
+            Source::fill(nonce).map_err(|_| Misuse::Randomness.into())
+        })?;
+    }
+    let envelope = Envelope {
+        from: config.from,
+        to,
+        size: None,
+        content: Content::SevenBit,
+        utf8: false,
+        require: Require::All,
+    };
+    submission.mail(envelope, true)?;
+    Ok(())
 }
 
 /// Sends the device's mail, in as many tries as it is provisioned for, and ends the program.

@@ -10,7 +10,8 @@
 //!
 //! What can fail is a [`Failure`](failure::Failure), and the device tries again: see
 //! [`device`]. The binaries differ in how they wait: `blocking` in the calls of
-//! `starttls-embedded-io`, `asynchronous` on the executor of embassy.
+//! `starttls-embedded-io`, `asynchronous` on the executor of embassy; and `embedded_tls` in the TLS
+//! library that the negotiation hands the line over to.
 #![no_std]
 
 #[cfg(feature = "rustls")]

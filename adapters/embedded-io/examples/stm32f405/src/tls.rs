@@ -1,4 +1,6 @@
 //! TLS, by one library or the other.
 
+#[cfg(feature = "embedded-tls")]
+pub mod embedded_tls;
 #[cfg(feature = "rustls")]
 pub mod rustls;

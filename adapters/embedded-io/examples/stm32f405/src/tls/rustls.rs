@@ -10,8 +10,7 @@ use rustls::crypto::GetRandomFailed;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
-use starttls::negotiate::{Client, Either};
-use starttls::protocol::{Implicit, Mail, SMTP, smtp};
+use starttls::protocol::Mail;
 use starttls::submission::{Outcome, Report, Said, Submission};
 use starttls::tls::ClientTls;
 #[cfg(feature = "pinned")]
@@ -21,7 +20,7 @@ use starttls_rustcrypto::Entropy;
 
 use crate::clock::Reading;
 use crate::config::Config;
-use crate::device::{Job, Tls};
+use crate::device::{Job, Tls, prepare};
 use crate::entropy::Source;
 use crate::failure::Failure;
 use crate::uart;
@@ -57,17 +56,6 @@ impl Tls for ClientTls {
 }
 
 impl<'a> Job<'a, ClientTls> {
-    /// STARTTLS, or nothing before TLS.
-    ///
-    /// # Errors
-    /// What it is provisioned with cannot be used.
-    pub fn machine(&self) -> Result<Either<Implicit<Client>, smtp::Client<'a>>, Failure> {
-        Ok(match self.config.implicit {
-            true => Either::One(Implicit::client(&SMTP)),
-            false => Either::Other(smtp::Client::new(self.config.name)?),
-        })
-    }
-
     /// The login and the envelope, in a box.
     ///
     /// # Errors
@@ -77,7 +65,7 @@ impl<'a> Job<'a, ClientTls> {
     pub fn boxed_submission(&self) -> Result<Box<Submission<'a>>, Failure> {
         let Config { name, implicit, .. } = *self.config;
         let mut submission = Box::new(Submission::new(Mail::Smtp, name, implicit)?);
-        self.prepare(&mut submission)?;
+        prepare(&mut submission, self.config, self.to)?;
         Ok(submission)
     }
 }
