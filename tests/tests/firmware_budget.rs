@@ -141,13 +141,15 @@ fn sent(firmware: &Firmware, ca: &Ca, postfix: &Postfix) -> Result<Figures, Miss
         ("peak stack", whole.number("peak of the stack") as u64),
     ]);
     if firmware.counted {
-        let handshake = if firmware.login { &run(false)? } else { &whole };
         let instructions =
             |halted: &Halted, text| halted.number(text) as u64 * PER_CYCLE.0 / PER_CYCLE.1;
-        figures.extend([
-            ("instructions", instructions(handshake, "cycles up to the message")),
-            ("with the mail", instructions(&whole, "cycles of work")),
-        ]);
+        figures.insert("with the mail", instructions(&whole, "cycles of work"));
+        // A signature takes some percent more than another. The least of three differs less.
+        let mut least = u64::MAX;
+        for _ in 0..3 {
+            least = least.min(instructions(&run(false)?, "cycles up to the message"));
+        }
+        figures.insert("instructions", least);
     }
     Ok(figures)
 }

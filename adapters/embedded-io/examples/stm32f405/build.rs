@@ -10,9 +10,9 @@ fn main() {
     // one: there is room for one.
     let has = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
     let (stack, total) = match () {
-        () if !has("RUSTLS") && has("LARGE_RECORDS") => (18, 38),
-        () if !has("RUSTLS") && has("LOGIN") => (18, 26),
-        () if !has("RUSTLS") => (16, 24),
+        () if !has("RUSTLS") && has("LARGE_RECORDS") => (17, 37),
+        () if !has("RUSTLS") && has("LOGIN") => (17, 25),
+        () if !has("RUSTLS") => (14, 22),
         () if has("LONG_CHAINS") => (18, 61),
         // The future of the mail is a variable there.
         () if has("LARGE_RECORDS") && has("EMBASSY") => (14, 50),

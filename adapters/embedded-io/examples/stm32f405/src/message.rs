@@ -24,7 +24,6 @@ const UNIQUE: usize = 12;
 pub type Attached<'a> = &'a mut dyn FnMut(usize, &mut [u8]) -> Result<usize, Infallible>;
 
 /// A message that is read, which begins when the server has taken sender and recipient.
-#[derive(Debug)]
 pub struct Mail<'a> {
     composed: Composed<'a, Attached<'a>, [u8; HELD]>,
     /// The work of the processor before the session, until the message is begun.
