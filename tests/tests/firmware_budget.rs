@@ -123,7 +123,10 @@ fn linked(image: &PathBuf) -> Result<Figures, Missing> {
 /// to the message is that of a session without.
 fn sent(firmware: &Firmware, ca: &Ca, postfix: &Postfix) -> Result<Figures, Missing> {
     let run = |login: bool| -> Result<Halted, Missing> {
-        let mut board = Board::new(firmware.image, ca)?.counting();
+        let mut board = Board::new(firmware.image, ca)?;
+        if firmware.counted {
+            board = board.counting();
+        }
         if firmware.pinned {
             board = board.pinned(&ca.server);
         }
