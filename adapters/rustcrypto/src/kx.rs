@@ -96,7 +96,7 @@ impl<X: Exchange> ActiveKeyExchange for Active<X> {
 #[cfg(any(feature = "secp256r1", feature = "secp384r1"))]
 fn draw<E: Entropy, K>(
     octets: &mut [u8],
-    mut key: impl FnMut(&[u8]) -> Option<K>,
+    key: impl Fn(&[u8]) -> Option<K>,
 ) -> Result<K, GetRandomFailed> {
     for _ in 0..4 {
         E::fill(octets)?;

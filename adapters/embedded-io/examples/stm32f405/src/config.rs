@@ -35,8 +35,8 @@ pub enum Error {
 /// A device's configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'a> {
-    /// The authority that certifies the server: its certificate, DER. With the feature `pinned` the
-    /// SHA-256 of the server's SubjectPublicKeyInfo.
+    /// The authority that certifies the server: its certificate, DER. With the feature `pinned`, and
+    /// by embedded-tls, the SHA-256 of the server's SubjectPublicKeyInfo.
     pub anchor: &'a [u8],
     /// What the modem dials, behind `ATD`.
     pub dial: &'a str,
@@ -136,19 +136,19 @@ impl<'a> Config<'a> {
     }
 }
 
-/// The values: texts, numbers, octets.
+/// The values: [`TEXTS`] texts, of which the first [`NEEDED`] may not be missing; numbers; octets.
 const NAMES: [&str; 13] = [
     "dial",
     "server",
     "name",
     "from",
-    "to", // needed
+    "to",
     "mode",
     "user",
-    "password", // and others
+    "password",
     "tries",
     "patience",
-    "since", //
+    "since",
     "anchor",
     "attachment",
 ];
